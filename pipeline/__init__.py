@@ -1,0 +1,1 @@
+"""What the five stages share: cards, artifacts, manifests, errors and the console."""

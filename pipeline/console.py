@@ -1,0 +1,130 @@
+"""What a stage shows a person: lines, a progress bar, a table. Results go to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import List, Optional, Sequence, TextIO
+
+_REDRAW_S = 0.1
+_LINE_S = 10.0
+_BAR = 24
+
+
+class Console:
+    """Output of one command; ``quiet`` leaves only warnings and results."""
+
+    def __init__(self, prefix: str, quiet: bool = False, out: Optional[TextIO] = None, err: Optional[TextIO] = None):
+        self.prefix = prefix
+        self.quiet = quiet
+        self._out = out or sys.stdout
+        self._err = err or sys.stderr
+
+    def say(self, line: str) -> None:
+        """Show what is being done; left out by --quiet."""
+        if not self.quiet:
+            self._write(self._err, f"{self.prefix}: {line}")
+
+    def warn(self, line: str) -> None:
+        """Show what the user should know even with --quiet."""
+        self._write(self._err, f"{self.prefix}: warning: {line}")
+
+    def result(self, line: str = "") -> None:
+        """Show what was asked for."""
+        self._write(self._out, line)
+
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Show rows under a head as a result; first column left, the others right."""
+        for line in format_table(head, rows):
+            self.result(line)
+
+    def progress(self, total: int, unit: str) -> Progress:
+        """Return a progress display over ``total`` units."""
+        return Progress(self, total, unit)
+
+    def live(self) -> bool:
+        """True where a bar can be redrawn in place."""
+        return not self.quiet and self._err.isatty()
+
+    def redraw(self, line: str, end: str = "") -> None:
+        """Replace the current terminal line."""
+        self._err.write(f"\r\x1b[K{line}{end}")
+        self._err.flush()
+
+    @staticmethod
+    def _write(stream: TextIO, line: str) -> None:
+        stream.write(line + "\n")
+        stream.flush()
+
+
+class Progress:
+    """A bar with rate and time left on a terminal, a line every ten seconds elsewhere, nothing with --quiet."""
+
+    def __init__(self, console: Console, total: int, unit: str) -> None:
+        self._console = console
+        self._total = total
+        self._unit = unit
+        self._done = 0
+        self._start = time.perf_counter()
+        self._shown = self._start
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._console.live() and self._total:
+            self._console.redraw(self._line(), end="\n")
+
+    def advance(self, count: int = 1) -> None:
+        """Count ``count`` more units as done."""
+        self._done += count
+        now = time.perf_counter()
+        if self._console.live():
+            if now - self._shown >= _REDRAW_S or self._done == self._total:
+                self._shown = now
+                self._console.redraw(self._line())
+        elif now - self._shown >= _LINE_S:
+            self._shown = now
+            self._console.say(self._line())
+
+    def _line(self) -> str:
+        elapsed = max(time.perf_counter() - self._start, 1e-9)
+        rate = self._done / elapsed
+        left = (self._total - self._done) / rate if rate else 0.0
+        filled = _BAR * self._done // max(self._total, 1)
+        bar = "#" * filled + "." * (_BAR - filled)
+        head = f"[{bar}] {self._done}/{self._total} {self._unit}"
+        return f"{head}, {rate:.1f} {self._unit}/s, {duration(left)} left"
+
+
+def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> List[str]:
+    """Return the lines of a plain-text table: first column left, the others right."""
+    cells = [list(head), *[list(row) for row in rows]]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    rule = "  ".join("-" * width for width in widths)
+    lines = []
+    for row in cells:
+        first = row[0].ljust(widths[0])
+        rest = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
+        lines.append("  ".join([first, *rest]).rstrip())
+    return [lines[0], rule, *lines[1:]]
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as text: 8 s, 3 min 05 s, 2 h 10 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def size(count: float) -> str:
+    """Return a number of bytes as text in decimal units: 36.8 GB."""
+    units = ("B", "kB", "MB", "GB", "TB")
+    step = 0
+    while count >= 999.95 and step < len(units) - 1:
+        count /= 1000
+        step += 1
+    return f"{count:.0f} {units[step]}" if step == 0 else f"{count:.1f} {units[step]}"

@@ -1,0 +1,35 @@
+"""The two ways a command can end badly, each with its exit code."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+
+class RequestError(Exception):
+    """The request or the environment is wrong; the command exits with 2.
+
+    Args:
+        what: What is wrong, with the value found and, where there is one, the value expected.
+        where: The file, key or option concerned.
+        todo: What the user can do about it, in the imperative.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, where: Optional[object] = None, todo: Optional[str] = None) -> None:
+        self.what = what
+        self.where = None if where is None else str(where)
+        self.todo = todo
+        super().__init__(self.line())
+
+    def line(self) -> str:
+        """Return the message as one line: what, where, what to do."""
+        text = self.what if self.where is None else f"{self.where}: {self.what}"
+        text = text if self.todo is None else f"{text}; {self.todo}"
+        return " ".join(text.split())
+
+
+class ShortfallError(RequestError):
+    """A result fell short of what was asked (an accuracy or a parity gate); the command exits with 1."""
+
+    exit_code = 1

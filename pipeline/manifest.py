@@ -1,0 +1,161 @@
+"""The manifest of a batch folder: which clip lies where, what it shows, and how it was prepared.
+
+``manifest.json`` is written last, so a folder with a manifest is complete. It holds no time and no host, so the same
+dataset gives the same bytes whatever the number of workers and however often the run was interrupted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional, Tuple
+
+from pipeline.artifact import PathLike, digest_of, read_json, write_json, write_text
+from pipeline.tensor import TensorSpec
+from pipeline.typed import from_dict, to_dict
+
+VERSION = 1
+FILE_NAME = "manifest.json"
+LAYOUTS = ("packed", "per-video", "per-clip")
+_TODO = "run python -m preprocess first"
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Everything that decides the values of a tensor; two runs are comparable when their digests agree."""
+
+    decoder: str
+    kernel: str
+    antialias: bool
+    rounding: str
+    resize: int
+    crop: str
+    size: int
+    color: str
+    scale: float
+    mean: Tuple[float, ...]
+    std: Tuple[float, ...]
+    sampler: str
+    frames: int
+    stride: int
+    max_clips: int
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the fields."""
+        return digest_of(to_dict(self))
+
+
+@dataclass(frozen=True)
+class BatchFile:
+    """One file of the folder; ``clips`` slots of it are used, ``key`` is the digest of what it was made from."""
+
+    name: str
+    bytes: int
+    clips: int
+    sha256: str
+    key: str
+
+
+@dataclass(frozen=True)
+class ClipSlot:
+    """Where a clip lies (``file`` counts in Manifest.files) and which frames it shows, 1-based, ``last`` included."""
+
+    file: int
+    slot: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video whose clips are in the folder, in time order.
+
+    Attributes:
+        id: Identifier in the annotation; never derived from a file name.
+        label: Class name; None where the annotation has none.
+        segment: First frame and last frame + 1, counted from 1.
+        dropped_clips: Clips of the segment that the layout or --max-clips left out.
+        clips: (file, slot, first frame, last frame) per clip.
+    """
+
+    id: str
+    label: Optional[str]
+    segment: Tuple[int, int]
+    dropped_clips: int
+    clips: List[Tuple[int, int, int, int]]
+
+    def slots(self) -> Iterator[ClipSlot]:
+        """Yield the clips with their fields named."""
+        return (ClipSlot(*clip) for clip in self.clips)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A video of the subset that has no clips in the folder, and why."""
+
+    id: str
+    label: Optional[str]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a batch folder holds.
+
+    Attributes:
+        card: Name of the model card; ``card_digest`` covers the sections the batches depend on.
+        dataset: Name of the dataset; ``<dataset>.info`` lies beside the manifest.
+        annotation_sha256: Digest of the annotation file.
+        layout: One of :data:`LAYOUTS`.
+        tensor: Contents of one file, batch axis first.
+        labels: Class names in class order.
+        expected: Videos of the subset: scored + skipped = expected.
+        versions: Decoding libraries and their versions.
+    """
+
+    card: str
+    card_digest: str
+    dataset: str
+    subset: str
+    annotation: str
+    annotation_sha256: str
+    layout: str
+    tensor: TensorSpec
+    fingerprint: Fingerprint
+    labels: List[str]
+    expected: int
+    files: List[BatchFile]
+    videos: List[Video]
+    skipped: List[Skipped]
+    versions: Dict[str, str]
+
+    @property
+    def clips(self) -> int:
+        """Number of clips in all files, padding apart."""
+        return sum(len(video.clips) for video in self.videos)
+
+    def info(self) -> str:
+        """Return the recipes' two-column text: video id and number of clips, in slot order.
+
+        In the recipes' own layout the number counts the clips that were cut off too (the 3d_resnet recipe does so).
+        """
+        cut = self.layout == "per-video"
+        rows = ((video.id, len(video.clips) + (video.dropped_clips if cut else 0)) for video in self.videos)
+        return "".join(f"{name} {count}\n" for name, count in rows)
+
+
+def write_manifest(folder: PathLike, manifest: Manifest) -> None:
+    """Write ``<dataset>.info``, then ``manifest.json``: its presence says that the folder is complete."""
+    write_text(Path(folder) / f"{manifest.dataset}.info", manifest.info())
+    write_json(Path(folder) / FILE_NAME, "batches", VERSION, to_dict(manifest), indent=0)
+
+
+def read_manifest(folder: PathLike) -> Manifest:
+    """Read the manifest of a batch folder.
+
+    Raises:
+        RequestError: there is none (the folder is incomplete), or it is not a manifest of this format.
+    """
+    path = Path(folder) / FILE_NAME
+    return from_dict(Manifest, read_json(path, "batches", VERSION, _TODO), path)

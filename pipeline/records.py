@@ -1,0 +1,198 @@
+"""Sidecars that travel with a graph, a compiled model and the scores of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Type, TypeVar
+
+from pipeline.artifact import PathLike, read_json, write_json
+from pipeline.errors import RequestError
+from pipeline.tensor import TensorSpec
+from pipeline.typed import from_dict, to_dict
+
+VERSION = 1
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far two executions of one network are apart on the same input.
+
+    Attributes:
+        reference: What was compared with, for example ``pytorch eager``.
+        max_abs_diff: Largest absolute difference of the logits.
+        max_abs: Largest absolute logit of the reference.
+        cosine: Cosine of the two flattened outputs.
+        clips: Clips compared.
+    """
+
+    reference: str
+    max_abs_diff: float
+    max_abs: float
+    cosine: float
+    clips: int
+
+
+@dataclass(frozen=True)
+class GraphRecord:
+    """``graph/model.json``: what the exporter wrote and from what.
+
+    Attributes:
+        format: ``onnx``, ``pb``, ``mindir`` or ``air``.
+        file: File name of the graph beside this record.
+        sha256: Digest of that file.
+        card: Name of the model card.
+        card_digest: Digest of the card sections that the export depends on.
+        checkpoint_sha256: Digest of the checkpoint.
+        versions: Tool name to version.
+        parity: Comparison with the framework, on an input other than the export's example.
+    """
+
+    format: str
+    file: str
+    sha256: str
+    card: str
+    card_digest: str
+    checkpoint: str
+    checkpoint_sha256: str
+    opset: int
+    inputs: List[TensorSpec]
+    outputs: List[TensorSpec]
+    versions: Dict[str, str]
+    parity: Parity
+
+
+@dataclass(frozen=True)
+class CompiledRecord:
+    """``compiled/.../model.json``: what was compiled, for which device, and by which command.
+
+    Attributes:
+        kind: ``openvino``, ``onnx`` or ``om``: decides which engines can run it.
+        files: File names beside this record to their SHA-256; the first one is the model.
+        command: The command that repeats the conversion.
+        precision: Precision of the computation as compiled, for example ``float32``.
+    """
+
+    kind: str
+    files: Dict[str, str]
+    card: str
+    soc: str
+    batch: int
+    precision: str
+    command: str
+    tool: str
+    graph_sha256: str
+    inputs: List[TensorSpec]
+    outputs: List[TensorSpec]
+
+    @property
+    def file(self) -> str:
+        """Name of the model file itself."""
+        return next(iter(self.files))
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds per batch, from submission to completion on the device; ``count`` batches behind the figures."""
+
+    count: int
+    mean_ms: float
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Clips, videos, frames and slots per second over ``seconds``; clips exclude padding, slots include it."""
+
+    seconds: float
+    clips_per_s: float
+    videos_per_s: float
+    frames_per_s: float
+    slots_per_s: float
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """What was counted, and the same rates over two named intervals.
+
+    Attributes:
+        compute: Time during which at least one batch was on the device.
+        wall: First read to last write, warm-up and model loading apart.
+        warmup_batches: Batches run before the clock started.
+        warmup_s: Seconds they took.
+        resumed_batches: Batches of an earlier run that were kept and are in none of the rates.
+    """
+
+    batches: int
+    clips: int
+    videos: int
+    frames: int
+    padded_slots: int
+    compute: Rate
+    wall: Rate
+    latency: Latency
+    warmup_batches: int
+    warmup_s: float
+    resumed_batches: int = 0
+    loops: int = 1
+
+
+@dataclass(frozen=True)
+class ScoreFile:
+    """One result file: output ``index`` of the batch file ``source``."""
+
+    name: str
+    source: str
+    index: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """``summary.json`` beside the score files; absent until every batch is done."""
+
+    engine: str
+    engine_version: str
+    device: str
+    precision: str
+    card: str
+    soc: str
+    model_sha256: str
+    manifest: str
+    manifest_sha256: str
+    fingerprint: str
+    outputs: List[TensorSpec]
+    files: List[ScoreFile]
+    throughput: Optional[Throughput]
+    latency_ms: List[float] = field(default_factory=list)
+    options: Dict[str, Any] = field(default_factory=dict)
+    host: Dict[str, Any] = field(default_factory=dict)
+
+
+_KINDS = {GraphRecord: "graph", CompiledRecord: "compiled", Summary: "scores"}
+
+
+def write_record(path: PathLike, record: object) -> None:
+    """Write a graph, compiled or scores record, whole or not at all."""
+    write_json(path, _KINDS[type(record)], VERSION, to_dict(record))
+
+
+def read_record(path: PathLike, cls: Type[T], todo: str) -> T:
+    """Read a record of class ``cls``.
+
+    Raises:
+        RequestError: missing file, another kind of file, another format version; ends with ``todo``.
+    """
+    return from_dict(cls, read_json(path, _KINDS[cls], VERSION, todo), path)
+
+
+def find_record(path: PathLike, cls: Type[T]) -> Optional[T]:
+    """Return the record at ``path``, or None where there is none or it is not readable as ``cls``."""
+    try:
+        return read_record(path, cls, "") if Path(path).is_file() else None
+    except RequestError:
+        return None

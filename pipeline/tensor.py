@@ -1,0 +1,80 @@
+"""What a tensor is called, and how many bytes it has."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Tuple
+
+import numpy as np
+
+from pipeline.errors import RequestError
+
+DTYPES = ("float32", "float16", "uint8", "int8", "int32", "int64")
+DYNAMIC = -1
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of a model.
+
+    Attributes:
+        name: Tensor name in the graph.
+        dtype: NumPy dtype name, one of :data:`DTYPES`.
+        shape: Extent of each axis; -1 marks a symbolic batch.
+        layout: One letter per axis: N batch, C channel, T frame, H row, W column.
+    """
+
+    name: str
+    dtype: str
+    shape: Tuple[int, ...]
+    layout: str
+
+    @property
+    def batch(self) -> int:
+        """Extent of the first axis, -1 if it is symbolic."""
+        return self.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes; the shape must not be symbolic."""
+        if DYNAMIC in self.shape:
+            raise ValueError(f"{self.name} has a symbolic shape {self.shape}")
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    def with_batch(self, batch: int) -> TensorSpec:
+        """Return the same tensor with another first extent."""
+        return TensorSpec(self.name, self.dtype, (batch, *self.shape[1:]), self.layout)
+
+    def __str__(self) -> str:
+        extents = "x".join("N" if extent == DYNAMIC else str(extent) for extent in self.shape)
+        return f"{self.name} {self.dtype} {extents} {self.layout}"
+
+
+def check_feed(model: TensorSpec, batches: TensorSpec, model_file: object, batch_folder: object) -> None:
+    """Refuse batches that the model cannot take, by name, dtype, shape and batch size.
+
+    Raises:
+        RequestError: naming both sides and the command that mends it.
+    """
+    where = f"{batch_folder} against {model_file}"
+    if model.name != batches.name:
+        raise RequestError(f"the batches are for input {batches.name!r}, the model's is {model.name!r}", where)
+    if model.dtype != batches.dtype:
+        raise RequestError(
+            f"the batches are {batches.dtype}, the model's input {model.name!r} takes {model.dtype}",
+            where,
+            f"preprocess again with --dtype {model.dtype}, or export with --input-dtype {batches.dtype}",
+        )
+    if model.shape[1:] != batches.shape[1:]:
+        raise RequestError(
+            f"the batches hold {batches}, the model takes {model}",
+            where,
+            "preprocess and export with the same card",
+        )
+    if model.batch not in (DYNAMIC, batches.batch):
+        raise RequestError(
+            f"the batches hold {batches.batch} clips, the model was compiled for {model.batch}",
+            where,
+            f"convert with --batch {batches.batch}, or preprocess with --batch {model.batch}",
+        )
