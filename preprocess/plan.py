@@ -1,0 +1,195 @@
+"""The plan: which clip goes into which slot of which file, computed before any frame is decoded.
+
+It depends on the annotation, the files' names, sizes and times, and the options alone, so it is the same however many
+workers carry it out, and it tells beforehand what will be written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Sequence, Tuple
+
+from pipeline.artifact import digest_of
+from pipeline.card import Card
+from pipeline.manifest import Fingerprint, Skipped
+from pipeline.tensor import TensorSpec
+from pipeline.typed import to_dict
+from preprocess.annotations import Annotation, Entry
+from preprocess.names import id_names, safe_names
+from preprocess.sampling import Window, windows
+from preprocess.sources import BadVideoError, Source, find_source, index_frames
+from preprocess.transform import fingerprint
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user chose: see ``python -m preprocess --help``."""
+
+    video_path: str
+    layout: str
+    batch: int
+    dtype: str
+    max_clips: int
+    file_names: str
+
+
+@dataclass(frozen=True)
+class PlannedClip:
+    """One clip: its frames and its place."""
+
+    window: Window
+    file: int
+    slot: int
+
+
+@dataclass(frozen=True)
+class PlannedVideo:
+    """One usable video with its clips in time order; ``signature`` is the digest of the files behind it."""
+
+    entry: Entry
+    segment: Tuple[int, int]
+    source: Source
+    signature: str
+    dropped_clips: int
+    clips: Tuple[PlannedClip, ...]
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """One output file; ``key`` is the digest of everything that decides its bytes.
+
+    That includes every frame of the videos in it, because a video with one bad frame is left out as a whole.
+    """
+
+    name: str
+    clips: int
+    key: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All of it; ``tensor`` describes one file, ``skipped`` the videos that have no clips."""
+
+    annotation: Annotation
+    layout: str
+    tensor: TensorSpec
+    fingerprint: Fingerprint
+    videos: List[PlannedVideo]
+    files: List[PlannedFile]
+    skipped: List[Skipped]
+
+    @property
+    def clips(self) -> int:
+        """Number of clips in all files."""
+        return sum(len(video.clips) for video in self.videos)
+
+    @property
+    def slots(self) -> int:
+        """Number of clip slots in all files, padding included."""
+        return len(self.files) * self.tensor.batch
+
+
+@dataclass(frozen=True)
+class _Found:
+    entry: Entry
+    segment: Tuple[int, int]
+    source: Source
+    signature: str
+    windows: List[Window]
+    dropped: int
+
+
+def make_plan(card: Card, annotation: Annotation, options: Options) -> Plan:
+    """Plan the batches of a subset.
+
+    Raises:
+        RequestError: two videos would get the same file name, or an id cannot be one.
+    """
+    found, skipped = _look(card, annotation, options)
+    batch = 1 if options.layout == "per-clip" else options.batch
+    tensor = card.input_spec(batch, options.dtype)
+    kinds = tuple(sorted({video.source.kind for video in found})) or ("frames",)
+    print_of = fingerprint(card, kinds, _cap(options))
+    places = _per_video(found) if options.layout == "per-video" else _packed(found, batch)
+    videos = [
+        PlannedVideo(
+            item.entry,
+            item.segment,
+            item.source,
+            item.signature,
+            item.dropped,
+            tuple(PlannedClip(window, file, slot) for window, (file, slot) in zip(item.windows, spots)),
+        )
+        for item, spots in zip(found, places)
+    ]
+    files = _files(videos, tensor, print_of, options)
+    return Plan(annotation, options.layout, tensor, print_of, videos, files, skipped)
+
+
+def _look(card: Card, annotation: Annotation, options: Options) -> Tuple[List[_Found], List[Skipped]]:
+    found, skipped = [], []
+    for entry in annotation.entries:
+        try:
+            found.append(_look_at(card, entry, options))
+        except BadVideoError as reason:
+            skipped.append(Skipped(entry.id, entry.label, str(reason)))
+    return found, skipped
+
+
+def _look_at(card: Card, entry: Entry, options: Options) -> _Found:
+    if entry.segment is not None and entry.segment[1] <= entry.segment[0]:
+        raise BadVideoError("its segment is empty")
+    source = find_source(entry, options.video_path, card.dataset.frame_name)
+    if source is None:
+        raise BadVideoError("it is not on disk")
+    index = index_frames(source, need_count=entry.segment is None)
+    segment = entry.segment or (1, index.count + 1)
+    if source.kind == "frames" and segment[1] - 1 > index.count:
+        raise BadVideoError(f"its segment ends at frame {segment[1] - 1}, frame {index.count + 1} is missing")
+    if segment[1] <= segment[0]:
+        raise BadVideoError("it has no frames")
+    every = windows(*segment, card.clips.frames, card.clips.stride)
+    cap = _cap(options)
+    kept = every[:cap] if cap else every
+    signature = index.signature(kept[0].first, kept[-1].last)
+    return _Found(entry, segment, source, signature, kept, len(every) - len(kept))
+
+
+def _cap(options: Options) -> int:
+    """Return how many clips of a video can be kept, 0 for all: a per-video file holds one batch and no more."""
+    if options.layout != "per-video":
+        return options.max_clips
+    return min(options.max_clips or options.batch, options.batch)
+
+
+def _packed(found: Sequence[_Found], batch: int) -> List[List[Tuple[int, int]]]:
+    places, slot = [], 0
+    for item in found:
+        places.append([divmod(slot + index, batch) for index in range(len(item.windows))])
+        slot += len(item.windows)
+    return places
+
+
+def _per_video(found: Sequence[_Found]) -> List[List[Tuple[int, int]]]:
+    return [[(file, slot) for slot in range(len(item.windows))] for file, item in enumerate(found)]
+
+
+def _files(
+    videos: Sequence[PlannedVideo], tensor: TensorSpec, print_of: Fingerprint, options: Options
+) -> List[PlannedFile]:
+    contents: Dict[int, List[object]] = {}
+    for video in videos:
+        for clip in video.clips:
+            item = [video.entry.id, clip.slot, clip.window.first, clip.window.count, video.signature]
+            contents.setdefault(clip.file, []).append(item)
+    if options.layout == "per-video":
+        name = id_names if options.file_names == "id" else safe_names
+        stems = name([video.entry.id for video in videos])
+    else:
+        stem = "clip_{:06d}" if options.layout == "per-clip" else "batch_{:05d}"
+        stems = [stem.format(number) for number in range(len(contents))]
+    common = [to_dict(tensor), print_of.digest]
+    return [
+        PlannedFile(f"{stem}.bin", len(contents[number]), digest_of([common, contents[number]]))
+        for number, stem in enumerate(stems)
+    ]
