@@ -60,11 +60,32 @@ def write_text(path: PathLike, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_if_changed(path: PathLike, data: bytes) -> bool:
+    """Write ``data`` under ``path``, whole or not at all; a file that holds them already keeps its time.
+
+    Returns:
+        True where the file was written.
+    """
+    try:
+        if Path(path).read_bytes() == data:
+            return False
+    except FileNotFoundError:
+        pass
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+    return True
+
+
 def write_json(path: PathLike, kind: str, version: int, payload: Dict[str, Any], indent: int = 1) -> None:
     """Write ``payload`` as a JSON object that states its kind (``clip2om.<kind>``) and format version."""
+    write_text(path, json_text(kind, version, payload, indent))
+
+
+def json_text(kind: str, version: int, payload: Dict[str, Any], indent: int = 1) -> str:
+    """Return the text that :func:`write_json` writes."""
     head = {"kind": f"clip2om.{kind}", "version": version}
     text = json.dumps({**head, **payload}, indent=indent or None, ensure_ascii=False, allow_nan=False)
-    write_text(path, text + "\n")
+    return text + "\n"
 
 
 def read_json(path: PathLike, kind: str, version: int, todo: str) -> Dict[str, Any]:
@@ -112,7 +133,7 @@ def folder_lock(folder: PathLike) -> Iterator[None]:
     import fcntl
 
     Path(folder).mkdir(parents=True, exist_ok=True)
-    with open(Path(folder) / ".lock", "w", encoding="ascii") as stream:
+    with open(Path(folder) / ".lock", "a", encoding="ascii") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,0 +1,115 @@
+# From checkpoint to accuracy. Each stage decides by digests whether it has anything to do, so every target may be
+# asked for at any time: what is up to date is left alone.
+#
+# Variables are the stages' options in capitals: make accuracy MAX_CLIPS=10 is postprocess --max-clips 10.
+
+MODEL ?= 3d_resnet
+BATCH ?= 10
+K ?= 1
+SOC ?= $(if $(shell command -v npu-smi 2>/dev/null),auto,cpu)
+BUILD ?= build/$(MODEL)
+VENV ?= .venv
+VENV_PYTHON ?= python3
+
+RUN := $(SOC)-b$(BATCH)
+CARD = --model $(MODEL) $(foreach entry,$(SET),--set $(entry)) $(if $(QUIET),--quiet)
+# $(call option,--name,VARIABLE): the option, if the variable is set
+option = $(if $($(2)),$(1) '$($(2))')
+
+ifdef PYTHON
+CORE := $(PYTHON)
+TORCH := $(PYTHON)
+else
+CORE := $(VENV)/core/bin/python
+TORCH := $(VENV)/torch/bin/python
+CORE_READY := $(VENV)/core/.ready
+TORCH_READY := $(VENV)/torch/.ready
+TEST_READY := $(VENV)/torch/.ready-test
+endif
+
+GRAPH := $(BUILD)/graph/model.json
+BATCHES := $(BUILD)/batches/manifest.json
+COMPILED := $(BUILD)/compiled/$(RUN)/model.json
+SCORES := $(BUILD)/scores/$(RUN)/summary.json
+ACCURACY := $(BUILD)/results/$(RUN)/accuracy.json
+DEMO := build/demo_data/annotation.json
+
+.DEFAULT_GOAL := help
+# The stages write under temporary names, so nothing has to be deleted when one fails or is interrupted.
+.PRECIOUS: $(GRAPH) $(BATCHES) $(COMPILED) $(SCORES) $(ACCURACY)
+.PHONY: help demo graph batches om infer accuracy predict test lint clean FORCE
+
+help: ## show this list
+	@echo "make TARGET [VARIABLE=value ...]"
+	@awk -F ' ## ' '/^[a-z]+:.* ## / { split($$1, t, ":"); printf "  %-10s %s\n", t[1], $$2; if ($$3) printf "             %s\n", $$3 }' Makefile
+	@echo "everywhere   MODEL=$(MODEL) SET='section.key=value ...' BUILD=$(BUILD) QUIET=1"
+	@echo "             PYTHON=python3 uses that interpreter instead of $(VENV)/, VENV_PYTHON=$(VENV_PYTHON) builds $(VENV)/"
+	@echo "cards        $(patsubst models/%.toml,%,$(wildcard models/*.toml))"
+
+demo: ## everything on this machine's CPU: synthetic videos, a small trained model, an accuracy table
+	@$(MAKE) --no-print-directory accuracy MODEL=3d_resnet_demo SOC=cpu K=1 MIN_ACCURACY=0.85
+
+graph: $(GRAPH) ## checkpoint -> ONNX ## CHECKPOINT BATCH DTYPE
+batches: $(BATCHES) ## dataset -> batches ## VIDEO_PATH ANNOTATION_PATH SUBSET BATCH LAYOUT DTYPE MAX_CLIPS LIMIT WORKERS STRICT=1
+om: $(COMPILED) ## graph -> compiled model (.om, or OpenVINO IR with SOC=cpu) ## SOC BATCH FORMAT
+infer: $(SCORES) ## batches x compiled model -> scores, throughput ## ENGINE PRECISION STREAMS LOOP
+accuracy: $(ACCURACY) ## scores -> val.json, accuracy.json ## K MAX_CLIPS IGNORE=1 MIN_ACCURACY
+
+predict: $(COMPILED) ## videos -> labels ## VIDEO=file-or-folder K
+	@$(CORE) -m scripts.predict $(CARD) --compiled $(dir $(COMPILED)) -k $(K) $(VIDEO)
+
+$(GRAPH): FORCE $(TORCH_READY)
+	@$(TORCH) -m export $(CARD) --batch $(BATCH) --output $(dir $@) \
+	  $(call option,--checkpoint,CHECKPOINT) $(call option,--input-dtype,DTYPE)
+
+$(BATCHES): FORCE $(CORE_READY) $(if $(filter 3d_resnet_demo,$(MODEL)),$(DEMO))
+	@$(CORE) -m preprocess $(CARD) --batch $(BATCH) --output $(dir $@) \
+	  $(call option,--video-path,VIDEO_PATH) $(call option,--annotation-path,ANNOTATION_PATH) \
+	  $(call option,--subset,SUBSET) $(call option,--layout,LAYOUT) $(call option,--dtype,DTYPE) \
+	  $(call option,--max-clips,MAX_CLIPS) $(call option,--limit,LIMIT) $(call option,--workers,WORKERS) \
+	  $(if $(STRICT),--strict)
+
+$(COMPILED): $(GRAPH) FORCE $(CORE_READY)
+	@$(CORE) -m convert $(CARD) --graph $(dir $(GRAPH)) --soc $(SOC) --batch $(BATCH) --output $(dir $@) \
+	  $(call option,--format,FORMAT)
+
+$(SCORES): $(COMPILED) $(BATCHES) FORCE
+	@$(CORE) -m infer $(CARD) --compiled $(dir $(COMPILED)) --batches $(dir $(BATCHES)) --output $(dir $@) \
+	  $(call option,--engine,ENGINE) $(call option,--precision,PRECISION) $(call option,--streams,STREAMS) \
+	  $(call option,--loop,LOOP)
+
+$(ACCURACY): $(SCORES) FORCE
+	@$(CORE) -m postprocess $(CARD) --batches $(dir $(BATCHES)) --scores $(dir $(SCORES)) --output $(dir $@) -k $(K) \
+	  $(call option,--max-clips,MAX_CLIPS) $(call option,--min-accuracy,MIN_ACCURACY) $(if $(IGNORE),--ignore)
+
+$(DEMO): scripts/demo_dataset.py $(CORE_READY)
+	@$(CORE) -m scripts.demo_dataset build/demo_data --subset validation
+
+$(VENV)/core/.ready: requirements/core.txt requirements/openvino.txt
+	$(VENV_PYTHON) -m venv $(VENV)/core
+	$(CORE) -m pip install --quiet -r requirements/core.txt
+	$(CORE) -m pip install --quiet --only-binary :all: -r requirements/openvino.txt || \
+	  echo "OpenVINO has no wheel for this system: ONNX Runtime takes its place"
+	@touch $@
+
+$(VENV)/torch/.ready: requirements/torch.txt
+	$(VENV_PYTHON) -m venv $(VENV)/torch
+	$(TORCH) -m pip install --quiet -r requirements/torch.txt
+	@touch $@
+
+$(VENV)/torch/.ready-test: $(VENV)/torch/.ready requirements/core.txt requirements/openvino.txt requirements/dev.txt
+	$(TORCH) -m pip install --quiet -r requirements/core.txt -r requirements/openvino.txt -r requirements/dev.txt
+	@touch $@
+
+test: $(TEST_READY) ## the test suite ## TESTS='tests/infer -k resume'
+	$(TORCH) -m pytest $(TESTS)
+
+lint: $(TEST_READY) ## ruff and mypy
+	$(TORCH) -m ruff check .
+	$(TORCH) -m ruff format --check .
+	$(TORCH) -m mypy
+
+clean: ## delete build/ (checkpoints, datasets and virtual environments stay)
+	rm -rf build
+
+FORCE:

@@ -1,0 +1,101 @@
+"""Reading frames: JPEG files decode as the recipe's libraries do; video files give the same clips as their frames."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.manifest import read_manifest
+from preprocess.sources import BadVideoError, Source
+from tests.command import refused, stage
+from tests.formula import DATA, frame
+from tests.preprocess.conftest import SmallSet
+
+
+def write_video(path: Path, seed: int, count: int, size: tuple, codec: str = "ffv1") -> None:
+    """Encode formula frames; ffv1 in bgr0 loses nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width = size
+        stream.pix_fmt = "bgr0" if codec == "ffv1" else "yuv420p"
+        for number in range(count):
+            picture = av.VideoFrame.from_ndarray(frame(seed, number, *size), format="rgb24")
+            container.mux(stream.encode(picture.reformat(format=stream.pix_fmt)))
+        container.mux(stream.encode())
+
+
+@pytest.mark.parametrize("name", ["gray.jpg", "q75_444.jpg", "q85_422_prog.jpg", "q95_420.jpg"])
+def test_jpeg_files_decode_to_the_golden_bytes(tmp_path: Path, name: str) -> None:
+    expected = json.loads((DATA / "jpeg" / "decoded.json").read_text())["decoded_as_rgb"][name]
+    (tmp_path / "image_00001.jpg").write_bytes((DATA / "jpeg" / name).read_bytes())
+    ((_, image),) = Source("frames", str(tmp_path), "image_{:05d}.jpg").read([1])
+    assert hashlib.sha256(np.asarray(image.convert("RGB")).tobytes()).hexdigest() == expected["rgb_sha256"]
+
+
+def test_video_files_give_the_same_tensors_as_their_frames(small: SmallSet) -> None:
+    assert stage("preprocess", *small.args()).returncode == 0
+    videos = small.root / "videos"
+    for number in range(4):
+        write_video(videos / ["walk", "run"][number % 2] / f"video_{number}.avi", number, 20, (24, 32))
+    output = small.root / "from_videos"
+    done = stage("preprocess", *small.args("--video-path", videos, "--output", output))
+    assert done.returncode == 0, done.stderr
+    for name in ("batch_00000.bin", "batch_00001.bin", "hmdb51.info"):
+        assert (output / name).read_bytes() == (small.output / name).read_bytes()
+    assert "FFmpeg" in read_manifest(output).fingerprint.decoder
+    assert read_manifest(output).fingerprint.digest != read_manifest(small.output).fingerprint.digest
+
+
+def test_whole_video_without_a_segment(small: SmallSet) -> None:
+    write_video(small.root / "videos" / "walk" / "video_0.mp4", 0, 21, (24, 32), "mpeg4")
+    small.database = {"video_0": {"subset": "validation", "annotations": {"label": "walk"}}}
+    small.annotate()
+    done = stage("preprocess", *small.args("--video-path", small.root / "videos"))
+    assert done.returncode == 0, done.stderr
+    assert read_manifest(small.output).videos[0].segment == (1, 22)
+
+
+def test_broken_videos_are_skipped_with_their_reason(small: SmallSet) -> None:
+    videos = small.root / "videos"
+    for number in range(4):
+        write_video(videos / ["walk", "run"][number % 2] / f"video_{number}.avi", number, 20, (24, 32))
+    whole = (videos / "run" / "video_1.avi").read_bytes()
+    (videos / "run" / "video_1.avi").write_bytes(whole[: len(whole) // 2])
+    (videos / "run" / "video_3.avi").write_bytes(b"this is no video at all")
+    small.database["video_2"]["annotations"]["segment"] = [1, 31]
+    small.annotate()
+    done = stage("preprocess", *small.args("--video-path", videos))
+    assert done.returncode == 0, done.stderr
+    reasons = {item.id: item.reason for item in read_manifest(small.output).skipped}
+    assert set(reasons) == {"video_1", "video_2", "video_3"}
+    assert "frames" in reasons["video_1"]
+    assert reasons["video_2"] == "only 20 frames decode, frame 21 is wanted"
+    assert reasons["video_3"].startswith("cannot be decoded after 0 frames")
+    strict = small.args("--video-path", videos, "--strict", "--output", small.root / "strict")
+    refused(stage("preprocess", *strict), "video_1")
+
+
+def test_frames_are_decoded_once_and_in_order(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.avi", 3, 12, (24, 32))
+    found = list(Source("video", str(tmp_path / "a.avi"), "").read([2, 3, 11]))
+    assert [number for number, _ in found] == [2, 3, 11]
+    np.testing.assert_array_equal(np.asarray(found[2][1]), frame(3, 10, 24, 32))
+
+
+def test_text_file_under_an_image_name(tmp_path: Path) -> None:
+    (tmp_path / "image_00001.jpg").write_text("no image")
+    with pytest.raises(BadVideoError, match=r"image_00001\.jpg cannot be decoded"):
+        list(Source("frames", str(tmp_path), "image_{:05d}.jpg").read([1]))
+
+
+def test_sixteen_bit_grey_png_under_an_image_name(tmp_path: Path) -> None:
+    Image.fromarray(np.full((20, 20), 40000, np.uint16)).save(tmp_path / "image_00001.jpg", format="PNG")
+    ((_, image),) = Source("frames", str(tmp_path), "image_{:05d}.jpg").read([1])
+    assert np.asarray(image.convert("RGB")).shape == (20, 20, 3)
