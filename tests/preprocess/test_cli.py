@@ -233,7 +233,13 @@ def test_two_runs_cannot_write_the_same_folder(small: SmallSet) -> None:
     holder.communicate()
 
 
-_HOLD = "import sys; from pipeline.artifact import folder_lock\nwith folder_lock(sys.argv[1]): print('held', flush=True); sys.stdin.read()"
+_HOLD = """
+import sys
+from pipeline.artifact import folder_lock
+with folder_lock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_underscores_and_recipe_spellings(small: SmallSet) -> None:

@@ -1,0 +1,93 @@
+import pytest
+
+from pipeline import card as cards
+from pipeline.errors import RequestError
+
+
+@pytest.fixture
+def text() -> str:
+    return (cards.CARDS / "3d_resnet.toml").read_text()
+
+
+def _load(tmp_path, text: str, *overrides: str) -> cards.Card:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return cards.load(str(path), overrides)
+
+
+@pytest.mark.parametrize("name", cards.available())
+def test_every_card_in_the_project_is_valid(name: str) -> None:
+    card = cards.load(name)
+    assert card.name == name
+    assert not card.labels() or len(card.labels()) == card.model.classes
+
+
+def test_the_published_card_says_what_was_published() -> None:
+    card = cards.load("3d_resnet")
+    assert (card.model.depth, card.model.classes, card.input.shape) == (50, 51, (3, 16, 112, 112))
+    assert [figure.value for figure in card.published] == [0.6222, 392.21, 794.91]
+    assert all(figure.source and figure.hardware for figure in card.published)
+
+
+@pytest.mark.parametrize("depth", [18, 34, 101])
+def test_other_depths_by_override(depth: int) -> None:
+    assert cards.load("3d_resnet", [f"model.depth={depth}"]).model.depth == depth
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.depht=18", "unknown key 'model.depht'; expected one of: checkpoint"),
+        ("model.depth=deep", "model.depth is 'deep' (str), expected an integer"),
+        ("model.depth=18.5", "model.depth is 18.5 (float), expected an integer"),
+        ("model.no_max_pool=1", "model.no_max_pool is 1 (int), expected true or false"),
+        ("model.shortcut=C", "model.shortcut is 'C', expected one of: A, B"),
+        ("model.classes=0", "model.classes is 0, expected 1 or more"),
+        ("clips.frames=8", "input.shape is [3, 16, 112, 112], but clips and transform give [3, 8, 112, 112]"),
+        ("input.layout=NCHW", "input.layout is 'NCHW', expected N then C, T, H, W in any order"),
+        ("input.shape=7", "input.shape is 7 (int), expected a list"),
+        ("transform.mean=[1, 2]", "input.shape is [3, 16, 112, 112], but clips and transform give [2, 16, 112, 112]"),
+        ("transform.std=[1, 0, 1]", "std and scale not 0"),
+        ("transform.resize=100", "transform.size 112 is larger than transform.resize 100"),
+        ("nonsense", "'nonsense' is not section.key=value"),
+        ("title.x=3", "'title' is not a section"),
+        ("extra.key=3", "unknown key 'extra'"),
+    ],
+)
+def test_wrong_entries_are_named(override: str, message: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        cards.load("3d_resnet", [override])
+    assert message in caught.value.line()
+    assert "\n" not in caught.value.line()
+
+
+def test_missing_key_names_file_and_key(tmp_path, text: str) -> None:
+    with pytest.raises(RequestError, match=r"mine\.toml: key 'model\.framework' is missing, expected a string"):
+        _load(tmp_path, text.replace('framework = "pytorch"\n', ""))
+
+
+def test_malformed_toml_names_the_file(tmp_path, text: str) -> None:
+    with pytest.raises(RequestError, match=r"mine\.toml: is not TOML"):
+        _load(tmp_path, text + "\n[model\n")
+
+
+def test_derived_key_may_not_be_written(tmp_path, text: str) -> None:
+    with pytest.raises(RequestError, match="'name' is derived"):
+        _load(tmp_path, 'name = "other"\n' + text)
+
+
+def test_label_file_that_does_not_exist(tmp_path, text: str) -> None:
+    with pytest.raises(RequestError, match=r"dataset\.labels names none\.txt"):
+        _load(tmp_path, text, "dataset.labels=none").labels()
+
+
+def test_unknown_card_lists_the_known_ones() -> None:
+    with pytest.raises(RequestError, match="choose one of: 3d_resnet, 3d_resnet_demo"):
+        cards.load("resnet")
+
+
+def test_digest_covers_the_named_sections_only() -> None:
+    plain = cards.load("3d_resnet")
+    other = cards.load("3d_resnet", ["clips.max_clips=10"])
+    assert plain.digest("model", "input") == other.digest("model", "input")
+    assert plain.digest("clips") != other.digest("clips")
