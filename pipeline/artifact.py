@@ -50,6 +50,10 @@ def replacing(path: PathLike) -> Iterator[Path]:
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, final)
+    except OSError as error:
+        # A failed write (a full disk) names no file; the message should.
+        error.filename = error.filename or str(final)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Type, TypeVar
 
-from pipeline.artifact import PathLike, read_json, write_json
+from pipeline.artifact import PathLike, digest_of, read_json, write_json
 from pipeline.errors import RequestError
 from pipeline.tensor import TensorSpec
 from pipeline.typed import from_dict, to_dict
@@ -68,13 +68,13 @@ class CompiledRecord:
     """``compiled/.../model.json``: what was compiled, for which device, and by which command.
 
     Attributes:
-        kind: ``openvino``, ``onnx`` or ``om``: decides which engines can run it.
+        format: ``openvino``, ``onnx`` or ``om``: decides which engines can run it.
         files: File names beside this record to their SHA-256; the first one is the model.
         command: The command that repeats the conversion.
         precision: Precision of the computation as compiled, for example ``float32``.
     """
 
-    kind: str
+    format: str
     files: Dict[str, str]
     card: str
     soc: str
@@ -90,6 +90,11 @@ class CompiledRecord:
     def file(self) -> str:
         """Name of the model file itself."""
         return next(iter(self.files))
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the whole model: of its only file, or of the list where weights lie apart (IR: .xml and .bin)."""
+        return digest_of(self.files) if len(self.files) > 1 else self.files[self.file]
 
 
 @dataclass(frozen=True)

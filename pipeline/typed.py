@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
-from typing import Any, Type, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Dict, Tuple, Type, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pipeline.errors import RequestError
 
@@ -26,20 +27,18 @@ def from_dict(cls: Type[T], data: object, where: object, trail: str = "") -> T:
     """
     if not isinstance(data, dict):
         raise RequestError(f"{trail or 'the top level'} is {_say(data)}, expected a table", where)
-    hints = get_type_hints(cls)
-    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = _fields(cls)  # type: ignore[arg-type]
     unknown = [key for key in data if key not in fields]
     if unknown:
         raise RequestError(
             f"unknown key {_join(trail, unknown[0])!r}", where, f"expected one of: {', '.join(sorted(fields))}"
         )
     values = {}
-    for name, field in fields.items():
-        key = _join(trail, name)
+    for name, (hint, required) in fields.items():
         if name in data:
-            values[name] = _value(hints[name], data[name], where, key)
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise RequestError(f"key {key!r} is missing, expected {_name(hints[name])}", where)
+            values[name] = _value(hint, data[name], where, f"{trail}.{name}" if trail else name)
+        elif required:
+            raise RequestError(f"key {_join(trail, name)!r} is missing, expected {_name(hint)}", where)
     return cls(**values)
 
 
@@ -54,7 +53,20 @@ def to_dict(value: Any) -> Any:
     return value
 
 
+@functools.lru_cache(maxsize=None)
+def _fields(cls: Any) -> Dict[str, Tuple[Any, bool]]:
+    """Return the type of each field and whether it must be given; resolving the hints is what costs most."""
+    hints = get_type_hints(cls)
+    none = dataclasses.MISSING
+    return {
+        field.name: (hints[field.name], field.default is none and field.default_factory is none)
+        for field in dataclasses.fields(cls)
+    }
+
+
 def _value(hint: Any, value: object, where: object, key: str) -> Any:
+    if type(value) is hint:
+        return value
     origin = get_origin(hint)
     if hint is Any:
         return value
@@ -80,6 +92,8 @@ def _value(hint: Any, value: object, where: object, key: str) -> Any:
 
 def _sequence(hint: Any, value: Any, where: object, key: str) -> Any:
     args = get_args(hint)
+    if args == tuple(map(type, value)) and get_origin(hint) is tuple:
+        return tuple(value)
     if get_origin(hint) is list:
         return [_value(args[0], item, where, f"{key}[{index}]") for index, item in enumerate(value)]
     if len(args) == 2 and args[1] is Ellipsis:

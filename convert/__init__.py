@@ -1,0 +1,1 @@
+"""Graph to compiled model: OpenVINO IR for the CPU."""

@@ -1,0 +1,37 @@
+"""ONNX as it was exported: what engines without a format of their own run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import List
+
+from convert.request import ConvertRequest
+from pipeline.artifact import replacing
+from pipeline.errors import RequestError
+from pipeline.tensor import DYNAMIC
+
+_NAME = "model.onnx"
+
+
+def copy_onnx(request: ConvertRequest, output: Path) -> List[str]:
+    """Copy the graph into ``output`` and return the file's name.
+
+    Raises:
+        RequestError: the graph has a fixed batch size other than the one asked for.
+    """
+    if request.graph_batch not in (DYNAMIC, request.batch):
+        raise RequestError(
+            f"has the fixed batch {request.graph_batch}, asked for was {request.batch}",
+            request.graph,
+            f"export with --batch {request.batch}, or convert with --batch {request.graph_batch}",
+        )
+    with replacing(output / _NAME) as temporary:
+        _copy(request.graph, temporary)
+    return [_NAME]
+
+
+def _copy(source: Path, target: Path) -> None:
+    # shutil.copyfile would blame a full disk on the file that is read.
+    with open(source, "rb") as reading, open(target, "wb") as writing:
+        shutil.copyfileobj(reading, writing)

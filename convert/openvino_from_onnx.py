@@ -1,0 +1,101 @@
+"""ONNX to OpenVINO IR with a fixed batch, weights kept in float32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, List
+
+from convert.request import ConvertRequest
+from pipeline.artifact import replacing
+from pipeline.errors import RequestError
+from pipeline.telemetry import silence
+from pipeline.tensor import TensorSpec
+
+_XML, _BIN = "model.xml", "model.bin"
+_DTYPES = {"f32": "float32", "f16": "float16", "u8": "uint8", "i8": "int8", "i32": "int32", "i64": "int64"}
+
+
+class OpenVinoMissingError(RequestError):
+    """OpenVINO is installed and cannot be imported, for example because its wheel is for a newer system."""
+
+
+def openvino_from_onnx(request: ConvertRequest, output: Path) -> List[str]:
+    """Write ``model.xml`` and ``model.bin`` into ``output`` and return their names, the model first.
+
+    Raises:
+        OpenVinoMissingError: OpenVINO cannot be imported.
+        RequestError: OpenVINO cannot read the graph, the graph cannot take the batch size, or a disk is full.
+    """
+    openvino = _load()
+    model = _read(openvino, request.graph)
+    _fix_batch(openvino, model, request)
+    with replacing(output / _XML) as xml, replacing(output / _BIN) as weights:
+        _write(openvino, model, xml, weights, output)
+    return [_XML, _BIN]
+
+
+def last_line(error: Exception) -> str:
+    """Return the last line of an exception's text: OpenVINO puts the cause below the place."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+def _load() -> Any:
+    silence()
+    try:
+        import openvino
+    except ImportError as error:
+        raise OpenVinoMissingError(
+            f"OpenVINO cannot be imported ({last_line(error)})", "--format openvino", "try --format onnx"
+        ) from None
+    return openvino
+
+
+def _read(openvino: Any, graph: Path) -> Any:
+    try:
+        return openvino.Core().read_model(str(graph))
+    except RuntimeError as error:
+        raise RequestError(f"OpenVINO cannot read it ({last_line(error)})", graph, "export it again") from None
+
+
+def _write(openvino: Any, model: Any, xml: Path, weights: Path, output: Path) -> None:
+    """Write the two files and read them back: on a full disk some releases of OpenVINO cut them off in silence."""
+    try:
+        openvino.serialize(model, str(xml), str(weights))
+        openvino.Core().read_model(str(xml), str(weights))
+    except RuntimeError as error:
+        raise RequestError(
+            f"OpenVINO could not write the model ({last_line(error)})", output, "check the free space"
+        ) from None
+
+
+def _fix_batch(openvino: Any, model: Any, request: ConvertRequest) -> None:
+    """Give every input its fixed shape; what comes out must then have the batch too.
+
+    A graph whose reshapes hold a constant batch either fails here or yields another output shape.
+    """
+    shapes = {spec.name: openvino.PartialShape(list(spec.shape)) for spec in request.inputs}
+    found = ""
+    try:
+        model.reshape(shapes)
+        found = _difference(model.inputs, request.inputs) or _difference(model.outputs, request.outputs)
+    except RuntimeError as error:
+        found = last_line(error)
+    if found:
+        raise RequestError(
+            f"cannot be compiled for batch {request.batch} ({found})",
+            request.graph,
+            f"export with --batch {request.batch}",
+        )
+
+
+def _difference(ports: List[Any], specs: List[TensorSpec]) -> str:
+    """Return how ``ports`` differ from ``specs`` in number, name, dtype or shape; empty where they agree."""
+    if len(ports) != len(specs):
+        return f"{len(ports)} tensors where the record has {len(specs)}"
+    for port, spec in zip(ports, specs):
+        shape = tuple(port.get_partial_shape().to_shape()) if port.get_partial_shape().is_static else ()
+        dtype = _DTYPES.get(port.get_element_type().get_type_name(), "")
+        if spec.name not in port.get_names() or (dtype, shape) != (spec.dtype, spec.shape):
+            return f"{port.get_any_name()} {dtype} {shape} where the record has {spec}"
+    return ""

@@ -1,0 +1,1 @@
+"""Batches through a compiled model: score files, and how fast they came."""

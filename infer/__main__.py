@@ -1,0 +1,118 @@
+"""Command line of the infer stage."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, List, Optional, Tuple
+
+from pipeline.command import count, positive, run, stage_parser
+from pipeline.console import Console
+
+if TYPE_CHECKING:
+    from infer.engines.base import Engine
+    from infer.job import Job
+    from infer.run import RunOptions
+
+_EXAMPLE = "python -m infer --model 3d_resnet --soc cpu --batch 10"
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run the stage; see ``python -m infer --help``."""
+    args = _parser().parse_args(argv)
+    return run("infer", lambda: _infer(args))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = stage_parser(
+        "infer", "Run batches through a compiled model, keep the scores, measure the speed.", _EXAMPLE
+    )
+    add = parser.add_argument
+    add("--compiled", metavar="DIR", help="folder of the compiled model (default: build/CARD/compiled/SOC-bN)")
+    add("--batches", metavar="DIR", help="folder of the batches (default: build/CARD/batches)")
+    add("--output", metavar="DIR", help="folder of the scores (default: build/CARD/scores/SOC-bN)")
+    add("--soc", default="auto", metavar="SOC", help="chooses the default folders: cpu or auto (default: auto)")
+    add("--batch", type=positive, metavar="N", help="chooses the default folders (default: the card's)")
+    add("--engine", default="auto", metavar="NAME", help="auto, openvino or onnxruntime (default: auto)")
+    add("--precision", choices=("f32", "bf16"), default="f32", help="of the arithmetic (default: f32)")
+    add("--streams", type=positive, metavar="N", help="batches computed at the same time (default: the engine's)")
+    add("--requests", type=positive, metavar="N", help="batches in flight (default: the engine's)")
+    add("--warmup", type=count, default=1, metavar="N", help="batches per request before the clock starts (default: 1)")
+    add("--loop", type=positive, metavar="N", help="only measure: all batches N times, no scores, benchmark.json")
+    add("--verify", action="store_true", help="compare every batch with its SHA-256 in the manifest")
+    add("--force", action="store_true", help="score again what is up to date")
+    return parser
+
+
+def _infer(args: argparse.Namespace) -> int:
+    from infer.engines.base import EngineMissingError, Options
+    from infer.engines.select import choose
+    from infer.job import load_job
+    from infer.run import RunOptions
+
+    console = Console("infer", args.quiet)
+    compiled, batches, output = _folders(args)
+    job = load_job(compiled, batches)
+    _warn_cards(job, console)
+    options = RunOptions(args.warmup, args.verify, args.force, args.loop or 0)
+    choices = choose(args.engine, job.record, compiled)
+    for index, choice in enumerate(choices):
+        engine = choice.engine(compiled, job.record, Options(args.precision, args.streams, args.requests))
+        console.say(f"engine {engine.name} {engine.version()}, {args.precision} ({choice.reason})")
+        try:
+            return _carry_out(job, engine, output, options, console)
+        except EngineMissingError as error:
+            if index == len(choices) - 1:
+                raise
+            console.warn(f"{error.what}; trying {choices[index + 1].engine.name}")
+    return 0
+
+
+def _folders(args: argparse.Namespace) -> Tuple[Path, Path, Path]:
+    from pipeline import card as cards
+    from pipeline import soc
+    from pipeline.errors import RequestError
+
+    card = cards.load(args.model, args.set)
+    home = cards.ROOT / "build" / card.name
+    name = ""
+    if not (args.compiled and args.output):
+        name = f"{soc.resolve(args.soc)}-b{args.batch or card.input.batch}"
+    batches = Path(args.batches or home / "batches")
+    output = Path(args.output or home / "scores" / name)
+    if output.resolve() == batches.resolve():
+        raise RequestError("scores cannot lie in the folder of the batches", output, "choose another --output")
+    return Path(args.compiled or home / "compiled" / name), batches, output
+
+
+def _warn_cards(job: Job, console: Console) -> None:
+    if job.manifest.card != job.record.card:
+        console.warn(f"the batches were made with card {job.manifest.card}, the model with {job.record.card}")
+
+
+def _carry_out(job: Job, engine: Engine, output: Path, options: RunOptions, console: Console) -> int:
+    from infer.benchmark import benchmark
+    from infer.report import show
+    from infer.run import find_current
+    from infer.run import run as run_job
+
+    if options.loops:
+        show(benchmark(job, engine, output, options, console), console, benchmark=True)
+        return 0
+    if not options.force and find_current(job, engine, output) is not None:
+        console.say(f"up to date: {output}")
+        return 0
+    summary = run_job(job, engine, output, options, console)
+    console.result(
+        f"{output}: {len(summary.files)} score files, {summary.engine} {summary.engine_version} on {summary.device}"
+    )
+    if summary.throughput is not None:
+        show(summary.throughput, console)
+    else:
+        console.result("every batch was kept from an earlier run; --loop measures the speed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""One module per engine; none imports its library before a model is opened."""

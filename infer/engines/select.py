@@ -1,0 +1,72 @@
+"""Which engine runs a compiled model on this host, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List
+
+from infer.engines.base import EngineClass, EngineMissingError
+from infer.engines.onnxruntime import OnnxRuntimeEngine
+from infer.engines.openvino import OpenVinoEngine
+from pipeline.errors import RequestError
+from pipeline.records import CompiledRecord
+
+AUTO = "auto"
+# In the order of preference.
+ENGINES: Dict[str, EngineClass] = {engine.name: engine for engine in (OpenVinoEngine, OnnxRuntimeEngine)}
+_TODO = {
+    "openvino": "pip install openvino, or make a model for onnxruntime: python -m convert --format onnx",
+    "onnx": "pip install onnxruntime, or pip install openvino",
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An engine and why it was picked, in words."""
+
+    engine: EngineClass
+    reason: str
+
+
+def choose(name: str, record: CompiledRecord, where: object) -> List[Choice]:
+    """Return the engines to try in turn for ``--engine name``; no library is imported.
+
+    ``auto`` takes what can run the model's format and is installed, OpenVINO first. There is a second entry only for
+    the case that the first turns out not to be importable.
+
+    Raises:
+        EngineMissingError: nothing that can run the model is installed.
+        RequestError: no such engine, or none, or not the named one, can run this format.
+    """
+    able = [engine for engine in ENGINES.values() if record.format in engine.formats]
+    if name not in (AUTO, *ENGINES):
+        raise RequestError(f"{name!r} is not an engine", "--engine", f"choose one of: {AUTO}, {', '.join(ENGINES)}")
+    able = [engine for engine in ENGINES.values() if record.format in engine.formats]
+    if not able:
+        raise RequestError(f"is a model of format {record.format}, which no engine of this release runs", where)
+    if name != AUTO:
+        return [_named(ENGINES[name], record, where)]
+    present = [engine for engine in able if engine.available()]
+    absent = [engine.name for engine in able if not engine.available()]
+    if not present:
+        raise EngineMissingError(
+            f"is a model of format {record.format}, which runs on {' or '.join(absent)}, not installed here",
+            where,
+            _TODO[record.format],
+        )
+    missing = f"; {', '.join(absent)} is not installed" if absent else ""
+    return [Choice(engine, f"auto: the model is of format {record.format}{missing}") for engine in present]
+
+
+def _named(engine: EngineClass, record: CompiledRecord, where: object) -> Choice:
+    if record.format not in engine.formats:
+        raise RequestError(
+            f"is a model of format {record.format}, the {engine.name} engine runs {' or '.join(engine.formats)}",
+            where,
+            f"convert with --format {engine.formats[-1]}, or choose another --engine",
+        )
+    if not engine.available():
+        raise EngineMissingError(
+            f"the {engine.name} engine is not installed", f"--engine {engine.name}", f"pip install {engine.library}"
+        )
+    return Choice(engine, "as asked")

@@ -1,0 +1,110 @@
+"""What is to be run: a compiled model, a batch folder, and proof that the one fits the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import List
+
+from infer.groups import Group, feed_spec, make_groups
+from pipeline.artifact import sha256_file
+from pipeline.errors import RequestError
+from pipeline.manifest import FILE_NAME, Manifest, read_manifest
+from pipeline.records import CompiledRecord, read_record
+from pipeline.tensor import TensorSpec, check_feed
+
+RECORD = "model.json"
+_CONVERT = "run python -m convert first"
+_PREPROCESS = "run python -m preprocess again"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model and the batches it is to run.
+
+    Attributes:
+        compiled: Folder of the model; ``record`` is its sidecar.
+        batches: Folder of the batches; ``manifest`` is its sidecar, ``manifest_sha256`` that file's digest.
+        feed: What one execution takes.
+        groups: The executions, in order.
+    """
+
+    compiled: Path
+    record: CompiledRecord
+    batches: Path
+    manifest: Manifest
+    manifest_sha256: str
+    feed: TensorSpec
+    groups: List[Group]
+
+    @property
+    def outputs(self) -> List[TensorSpec]:
+        """What one result file holds, per output: where files were joined, its share of the batch."""
+        batch = self.manifest.tensor.batch
+        joined = self.feed.batch != batch
+        return [spec.with_batch(batch) if joined else spec for spec in self.record.outputs]
+
+
+def load_job(compiled: Path, batches: Path) -> Job:
+    """Read both sidecars and check everything that can be checked without an engine.
+
+    Raises:
+        RequestError: a folder without its sidecar, model files other than their record says, batches that the model
+            cannot take, batch files that are missing or of the wrong size.
+    """
+    record = _read_model(compiled)
+    manifest = read_manifest(batches)
+    if not manifest.files:
+        raise RequestError("holds no batches", batches / FILE_NAME, _PREPROCESS)
+    (model_input,) = record.inputs
+    feed = feed_spec(manifest, model_input)
+    check_feed(model_input, feed, compiled / record.file, batches)
+    _check_files(batches, manifest)
+    groups = make_groups(manifest, feed.batch // manifest.tensor.batch)
+    if feed.batch != manifest.tensor.batch:
+        _check_outputs(record, feed.batch, compiled)
+    return Job(compiled, record, batches, manifest, sha256_file(batches / FILE_NAME), feed, groups)
+
+
+def _read_model(folder: Path) -> CompiledRecord:
+    record = read_record(folder / RECORD, CompiledRecord, _CONVERT)
+    if not record.files:
+        raise RequestError("names no model file", folder / RECORD, _CONVERT)
+    for name, digest in record.files.items():
+        if not (folder / name).is_file():
+            raise RequestError("no such file, though the model's record names it", folder / name, _CONVERT)
+        if sha256_file(folder / name) != digest:
+            raise RequestError("is not the file that the model's record describes", folder / name, "convert again")
+    if len(record.inputs) != 1:
+        raise RequestError(f"has {len(record.inputs)} inputs, batches feed one", folder / record.file)
+    return record
+
+
+def _check_outputs(record: CompiledRecord, batch: int, folder: Path) -> None:
+    """Where several files share an execution, each takes its rows of the outputs."""
+    for spec in record.outputs:
+        if spec.batch != batch:
+            raise RequestError(
+                f"gives {spec}, which cannot be shared out to {batch} single-clip files",
+                folder / record.file,
+                "preprocess with --layout packed",
+            )
+
+
+def _check_files(folder: Path, manifest: Manifest) -> None:
+    for file in manifest.files:
+        check_size(folder / file.name, manifest.tensor)
+
+
+def check_size(path: Path, spec: TensorSpec) -> None:
+    """Refuse a batch file that is missing or does not hold exactly one tensor.
+
+    Raises:
+        RequestError: naming the file, its size and the size expected, in bytes.
+    """
+    if not path.is_file():
+        raise RequestError("no such file, though the manifest names it", path, _PREPROCESS)
+    found = path.stat().st_size
+    if found != spec.nbytes:
+        state = "partly written" if found < spec.nbytes else "longer than one tensor"
+        raise RequestError(f"has {found} bytes, {spec} takes {spec.nbytes} ({state})", path, _PREPROCESS)

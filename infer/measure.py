@@ -1,0 +1,115 @@
+"""Rates and latencies of a run, from when each batch was on the device."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Iterable, List, Sequence, Tuple
+
+import numpy as np
+
+from infer.engines.base import Result
+from infer.groups import Group
+from pipeline.manifest import Manifest
+from pipeline.records import Latency, Rate, Throughput
+
+
+@dataclass
+class Clock:
+    """Starts with the first read; each finished batch moves the end, after its results are written."""
+
+    begin: float = field(default_factory=time.perf_counter)
+    end: float = 0.0
+    intervals: List[Tuple[float, float]] = field(default_factory=list)
+
+    def add(self, result: Result) -> None:
+        """Count a batch whose results have been dealt with."""
+        self.intervals.append((result.start, result.end))
+        self.end = time.perf_counter()
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds from the first read to the last write."""
+        return self.end - self.begin
+
+    @property
+    def compute_s(self) -> float:
+        """Seconds during which at least one batch was on the device."""
+        return covered(self.intervals)
+
+    @property
+    def latency_ms(self) -> List[float]:
+        """Milliseconds from submission to completion, per batch, in order."""
+        return [round((end - start) * 1000, 4) for start, end in self.intervals]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What was done while the clock ran; a video counts where its last clip was."""
+
+    batches: int
+    clips: int
+    videos: int
+    frames: int
+    slots: int
+
+
+def work_of(manifest: Manifest, groups: Sequence[Group], loops: int = 1) -> Work:
+    """Return what running ``groups`` amounts to, ``loops`` times over."""
+    done = {file.name for group in groups for file in group.files}
+    indices = {index for index, file in enumerate(manifest.files) if file.name in done}
+    clips = sum(group.clips for group in groups)
+    return Work(
+        batches=len(groups) * loops,
+        clips=clips * loops,
+        videos=sum(video.clips[-1][0] in indices for video in manifest.videos if video.clips) * loops,
+        frames=clips * manifest.fingerprint.frames * loops,
+        slots=sum(group.slots for group in groups) * loops,
+    )
+
+
+def throughput(work: Work, clock: Clock, warmup: Tuple[int, float], resumed: int, loops: int = 1) -> Throughput:
+    """Return the figures of a run.
+
+    Args:
+        work: What was done.
+        clock: When.
+        warmup: Batches run before the clock started, and the seconds they took.
+        resumed: Batches kept from an earlier run.
+        loops: Times everything was run.
+    """
+    return Throughput(
+        batches=work.batches,
+        clips=work.clips,
+        videos=work.videos,
+        frames=work.frames,
+        padded_slots=work.slots - work.clips,
+        compute=_rate(work, clock.compute_s),
+        wall=_rate(work, clock.wall_s),
+        latency=_latency(clock.latency_ms),
+        warmup_batches=warmup[0],
+        warmup_s=round(warmup[1], 4),
+        resumed_batches=resumed,
+        loops=loops,
+    )
+
+
+def covered(intervals: Iterable[Tuple[float, float]]) -> float:
+    """Return the length of the union of ``intervals``."""
+    total, reached = 0.0, float("-inf")
+    for start, end in sorted(intervals):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
+
+
+def _rate(work: Work, seconds: float) -> Rate:
+    # A clock too coarse to see the run must not divide by zero.
+    seconds = max(seconds, 1e-9)
+    counts = (work.clips, work.videos, work.frames, work.slots)
+    return Rate(round(seconds, 6), *(round(count / seconds, 3) for count in counts))
+
+
+def _latency(values: List[float]) -> Latency:
+    p50, p90, p99 = (round(float(value), 4) for value in np.percentile(values, (50, 90, 99)))
+    return Latency(len(values), round(float(np.mean(values)), 4), p50, p90, p99, max(values))

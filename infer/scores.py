@@ -1,0 +1,87 @@
+"""The scores folder: one raw file per batch file and output, under the name ais_bench gives it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterable, List, Set
+
+import numpy as np
+
+from infer.groups import Group
+from infer.journal import Entry, Progress
+from pipeline.artifact import replacing, sha256_file
+from pipeline.records import ScoreFile, Summary
+
+SUMMARY = "summary.json"
+
+
+@dataclass(frozen=True)
+class ScoreFolder:
+    """Writes and checks result files.
+
+    Attributes:
+        path: The folder.
+        outputs: Number of outputs of the model.
+        clips: Slots of one batch file.
+    """
+
+    path: Path
+    outputs: int
+    clips: int
+
+    def names(self, group: Group) -> List[str]:
+        """Return the result files of an execution: ``batch_00000.bin`` and output 1 give ``batch_00000_1.bin``."""
+        return [_name(file.name, index) for file in group.files for index in range(self.outputs)]
+
+    def write(self, group: Group, outputs: List[np.ndarray]) -> Entry:
+        """Write the outputs of an execution, each file whole or not at all.
+
+        Args:
+            group: The batch files that were fed.
+            outputs: Arrays with the batch axis first; where several files were joined, each gets its own rows.
+        """
+        parts = group.slots // self.clips
+        split = [np.split(output, parts) if parts > 1 else [output] for output in outputs]
+        files = []
+        for position, file in enumerate(group.files):
+            for index, rows in enumerate(split):
+                data = np.ascontiguousarray(rows[position]).tobytes()
+                name = _name(file.name, index)
+                with replacing(self.path / name) as temporary:
+                    temporary.write_bytes(data)
+                files.append(ScoreFile(name, file.name, index, hashlib.sha256(data).hexdigest()))
+        return Entry(group.key, files)
+
+    def holds(self, files: Iterable[ScoreFile]) -> bool:
+        """True where every file is there and has the recorded digest."""
+        return all(
+            (self.path / file.name).is_file() and sha256_file(self.path / file.name) == file.sha256 for file in files
+        )
+
+    def still_whole(self, groups: List[Group], progress: Progress) -> List[Entry]:
+        """Return the entries of an earlier run that belong to ``groups`` and whose files are as they were written."""
+        entries = ((group, progress.entries.get(group.key)) for group in groups)
+        return [
+            entry
+            for group, entry in entries
+            if entry and [file.name for file in entry.files] == self.names(group) and self.holds(entry.files)
+        ]
+
+    def withdraw(self, owned: Set[str]) -> None:
+        """Delete the summary, then result files that earlier runs wrote; a name with a folder in it is not ours."""
+        (self.path / SUMMARY).unlink(missing_ok=True)
+        for name in owned:
+            if Path(name).name == name:
+                (self.path / name).unlink(missing_ok=True)
+
+    def is_current(self, wanted: Summary, former: Summary) -> bool:
+        """True where ``former`` describes the run that ``wanted`` asks for, and all its files are there."""
+        keys = ("engine", "engine_version", "precision", "card", "soc", "model_sha256", "manifest_sha256")
+        same = all(getattr(wanted, key) == getattr(former, key) for key in keys)
+        return same and self.holds(former.files)
+
+
+def _name(source: str, index: int) -> str:
+    return f"{Path(source).stem}_{index}.bin"

@@ -1,0 +1,116 @@
+"""Tiny graphs of the kind that the exporter writes: Conv, ReLU, pooling, Gemm over 5-D clips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional, Tuple
+
+import numpy as np
+
+from pipeline.artifact import sha256_file
+from pipeline.records import GraphRecord, Parity, write_record
+from pipeline.tensor import DYNAMIC, TensorSpec
+
+CARD = "3d_resnet"
+SHAPE = (3, 4, 8, 8)
+CLASSES = 5
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What a test wants of a graph; ``batch`` -1 is symbolic."""
+
+    batch: int = 4
+    dtype: str = "float32"
+    shape: Tuple[int, ...] = SHAPE
+    width: int = 6
+    seed: int = 0
+    input: str = "input"
+    # A Reshape that holds the batch as a constant, as careless exports have it.
+    constant_reshape: bool = False
+    # A bias per slot: the graph has one batch size only.
+    rigid: bool = False
+    # A second output, the pooled features.
+    features: bool = False
+
+    @property
+    def input_spec(self) -> TensorSpec:
+        return TensorSpec(self.input, self.dtype, (self.batch, *self.shape), "NCTHW")
+
+    @property
+    def output_specs(self) -> list:
+        logits = TensorSpec("output", "float32", (self.batch, CLASSES), "NC")
+        features = TensorSpec("features", "float32", (self.batch, self.width), "NC")
+        return [logits, features] if self.features else [logits]
+
+    def weights(self) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return kernel (width, C, 3, 3, 3), matrix (classes, width) and bias (classes,)."""
+        random = np.random.RandomState(self.seed)
+        kernel = random.randn(self.width, self.shape[0], 3, 3, 3) * 0.1
+        return tuple(  # type: ignore[return-value]
+            array.astype(np.float32) for array in (kernel, random.randn(CLASSES, self.width), random.randn(CLASSES))
+        )
+
+    def reference(self, clips: np.ndarray) -> np.ndarray:
+        """Return the logits of ``clips`` (N, C, T, H, W), computed with NumPy in float64."""
+        kernel, matrix, bias = (array.astype(np.float64) for array in self.weights())
+        padded = np.pad(clips.astype(np.float64), [(0, 0), (0, 0), (1, 1), (1, 1), (1, 1)])
+        views = np.lib.stride_tricks.sliding_window_view(padded, (3, 3, 3), axis=(2, 3, 4))  # type: ignore[call-overload]
+        features = np.maximum(np.einsum("ncthwijk,ocijk->nothw", views, kernel, optimize=True), 0)
+        return features.mean(axis=(2, 3, 4)) @ matrix.T + bias
+
+
+def write_onnx(graph: Graph, path: Path) -> None:
+    """Write the graph as an ONNX file."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    kernel, matrix, bias = graph.weights()
+    target = [graph.batch if graph.constant_reshape else -1, graph.width]
+    bias = np.tile(bias, (graph.batch, 1)) if graph.rigid else bias
+    constants = {"kernel": kernel, "matrix": matrix, "bias": bias, "target": np.array(target, np.int64)}
+    flat = "features" if graph.features else "flat"
+    nodes = [
+        helper.make_node("Cast", [graph.input], ["clips"], to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["clips", "kernel"], ["conv"], pads=[1] * 6),
+        helper.make_node("Relu", ["conv"], ["relu"]),
+        helper.make_node("GlobalAveragePool", ["relu"], ["pool"]),
+        helper.make_node("Reshape", ["pool", "target"], [flat]),
+        helper.make_node("Gemm", [flat, "matrix", "bias"], ["output"], transB=1),
+    ]
+    element = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8}[graph.dtype]
+    batch = "N" if graph.batch == DYNAMIC else graph.batch
+    ends = [
+        helper.make_tensor_value_info(spec.name, kind, [batch, *spec.shape[1:]])
+        for spec, kind in [(graph.input_spec, element), *((spec, TensorProto.FLOAT) for spec in graph.output_specs)]
+    ]
+    initial = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    body = helper.make_graph(nodes, "tiny", ends[:1], ends[1:], initial)
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", 11)], ir_version=6)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def write_graph(folder: Path, graph: Optional[Graph] = None, **changes: object) -> GraphRecord:
+    """Write a graph folder as the exporter leaves it and return its record, with ``changes`` to it."""
+    graph = graph or Graph()
+    folder.mkdir(parents=True, exist_ok=True)
+    write_onnx(graph, folder / "model.onnx")
+    fields = {
+        "format": "onnx",
+        "file": "model.onnx",
+        "sha256": sha256_file(folder / "model.onnx"),
+        "card": CARD,
+        "card_digest": "0" * 64,
+        "checkpoint": "none",
+        "checkpoint_sha256": "0" * 64,
+        "opset": 11,
+        "inputs": [graph.input_spec],
+        "outputs": graph.output_specs,
+        "versions": {},
+        "parity": Parity("none", 0.0, 1.0, 1.0, 1),
+    }
+    record = GraphRecord(**{**fields, **changes})  # type: ignore[arg-type]
+    write_record(folder / "model.json", record)
+    return record
