@@ -6,7 +6,7 @@ import os
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import Deque, Iterable, List, Optional, Tuple
+from typing import Deque, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
@@ -66,22 +66,37 @@ def make_clips(task: VideoTask) -> Optional[str]:
     Returns:
         None, or the reason why the video cannot be used; its slots may then hold anything.
     """
-    writer = ClipWriter(task.recipe.transform, task.recipe.layout, task.recipe.dtype)
-    waiting = deque(task.clips)
-    opened: Deque[_OpenClip] = deque()
+    targets = [target for _, target in task.clips]
     try:
-        for number, image in task.source.read(_numbers(window for window, _ in task.clips)):
-            frame = _crop(image, number, task.recipe.transform)
-            while waiting and waiting[0][0].first <= number:
-                opened.append(_OpenClip(*waiting.popleft()))
-            for clip in opened:
-                clip.frames.append(frame)
-            # Windows end in the order in which they begin, so only the oldest ones can be complete.
-            while opened and opened[0].window.last == number:
-                _write(opened.popleft(), task.recipe.frames, writer)
+        for index, clip in iter_clips(task.source, [window for window, _ in task.clips], task.recipe):
+            _write(clip, targets[index])
     except BadVideoError as reason:
         return str(reason)
     return None
+
+
+def iter_clips(source: Source, windows: Sequence[Window], recipe: Recipe) -> Iterator[Tuple[int, np.ndarray]]:
+    """Yield (index, clip) for windows in time order; each frame is decoded once, however many windows show it.
+
+    A clip is contiguous, in the recipe's dtype and layout, without its batch axis.
+
+    Raises:
+        BadVideoError: a frame is missing or cannot be decoded.
+    """
+    writer = ClipWriter(recipe.transform, recipe.layout, recipe.dtype)
+    waiting = deque(enumerate(windows))
+    opened: Deque[_OpenClip] = deque()
+    for number, image in source.read(_numbers(windows)):
+        frame = _crop(image, number, recipe.transform)
+        while waiting and waiting[0][1].first <= number:
+            opened.append(_OpenClip(*waiting.popleft()))
+        for clip in opened:
+            clip.frames.append(frame)
+        # Windows end in the order in which they begin, so only the oldest ones can be complete.
+        while opened and opened[0].window.last == number:
+            done = opened.popleft()
+            repeated = [done.frames[index % done.window.count] for index in range(recipe.frames)]
+            yield done.index, writer.pack(np.stack(repeated))
 
 
 def finish_file(temporary: str, final: str) -> str:
@@ -94,14 +109,14 @@ def finish_file(temporary: str, final: str) -> str:
 class _OpenClip:
     """A clip whose frames are being collected."""
 
-    def __init__(self, window: Window, target: Target) -> None:
+    def __init__(self, index: int, window: Window) -> None:
+        self.index = index
         self.window = window
-        self.target = target
         self.frames: List[np.ndarray] = []
 
 
-def _numbers(found: Iterable[Window]) -> List[int]:
-    return sorted({number for window in found for number in range(window.first, window.last + 1)})
+def _numbers(windows: Sequence[Window]) -> List[int]:
+    return sorted({number for window in windows for number in range(window.first, window.last + 1)})
 
 
 def _crop(image: Image.Image, number: int, transform: Transform) -> np.ndarray:
@@ -111,16 +126,15 @@ def _crop(image: Image.Image, number: int, transform: Transform) -> np.ndarray:
         raise BadVideoError(f"frame {number} cannot be transformed ({error})") from None
 
 
-def _write(clip: _OpenClip, length: int, writer: ClipWriter) -> None:
-    repeated = [clip.frames[index % clip.window.count] for index in range(length)]
-    packed = memoryview(writer.pack(np.stack(repeated)).reshape(-1).view(np.uint8))  # type: ignore[arg-type]
-    handle = os.open(clip.target.path, os.O_WRONLY)
+def _write(clip: np.ndarray, target: Target) -> None:
+    packed = memoryview(clip.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+    handle = os.open(target.path, os.O_WRONLY)
     try:
         done = 0
         while done < len(packed):
-            done += os.pwrite(handle, packed[done:], clip.target.offset + done)
+            done += os.pwrite(handle, packed[done:], target.offset + done)
     except OSError as error:
-        error.filename = clip.target.path
+        error.filename = target.path
         raise
     finally:
         os.close(handle)
