@@ -1,0 +1,1 @@
+"""Stage 5: scores of clips to val.json, accuracy.json and scores.npz."""

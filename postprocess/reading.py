@@ -1,0 +1,160 @@
+"""Result files to :class:`Scores`, with everything accounted for that is missing, extra or unusable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+import numpy as np
+
+from pipeline.artifact import digest_of
+from pipeline.errors import RequestError
+from pipeline.records import Summary
+from postprocess.batches import Batches
+from postprocess.folders import SUMMARY, Located, locate
+from postprocess.scores import MISSING, Absent, Origin, Scores
+from postprocess.tensors import Shape, check_labels, decide, digest_check, read_result
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Scores, and what a person should know about the files; ``guessed`` where their size alone told the dtype."""
+
+    scores: Scores
+    run: Path
+    files: int
+    shape: Shape
+    guessed: bool
+    missing: List[str]
+    extra: List[Path]
+
+
+def read_scores(batches: Batches, folder: Path, output_dtype: Optional[str] = None) -> Reading:
+    """Read the results of ``batches`` from the folder of any runner.
+
+    Args:
+        batches: What the runner was given.
+        folder: One run, or the folder that holds exactly one.
+        output_dtype: dtype of BIN files; default: our summary's, else float32, else float16 if the size is half.
+
+    Raises:
+        RequestError: the scores belong to another manifest; no or ambiguous result files; wrong sizes; a label list
+            that does not cover the outputs; NaN or infinity in a row that is used.
+    """
+    needed = [batches.files[number] for number in np.unique(batches.clips[:, 0])]
+    located = locate(folder, needed)
+    if located.summary is not None:
+        _check_manifest(located.summary, batches, located.run / SUMMARY)
+    missing = [file for file in needed if file not in located.paths]
+    if not located.paths:
+        raise RequestError(f"holds no result of {missing[0]}", located.run, "run python -m infer on these batches")
+    dtype = output_dtype or _recorded_dtype(located, batches)
+    shape = decide(list(located.paths.values()), batches.rows, len(batches.labels), dtype)
+    logits, digest = _read(batches, located, shape)
+    have = np.array([file in located.paths for file in batches.files], bool)[batches.clips[:, 0]]
+    _check_finite(logits, have, batches, located)
+    origin = _origin(batches.origin, located, digest, shape)
+    scores = _assemble(batches, logits, have, origin)
+    guessed = dtype is None and shape.dtype == "float16"
+    return Reading(scores, located.run, len(located.paths), shape, guessed, missing, located.extra)
+
+
+def _check_manifest(summary: Summary, batches: Batches, path: Path) -> None:
+    expected = batches.origin.manifest_sha256
+    if expected is not None and summary.manifest_sha256 != expected:
+        raise RequestError(
+            f"these scores belong to another manifest (SHA-256 {summary.manifest_sha256[:12]}..., "
+            f"{batches.where} has {expected[:12]}...)",
+            path,
+            "run python -m infer again, or give the --batches that they were made from",
+        )
+
+
+def _recorded_dtype(located: Located, batches: Batches) -> Optional[str]:
+    if located.summary is None or not located.summary.outputs:
+        return None
+    output = located.summary.outputs[0]
+    check_labels(int(np.prod(output.shape[1:])), len(batches.labels), located.run / SUMMARY)
+    return output.dtype
+
+
+def _read(batches: Batches, located: Located, shape: Shape) -> Tuple[np.ndarray, str]:
+    """Return the logits, float32 (clips, classes), NaN where there is no result, and the digest over the files."""
+    summary = located.summary
+    recorded: Dict[str, str] = {} if summary is None else {item.name: item.sha256 for item in summary.files}
+    logits = np.full((len(batches.clips), shape.columns), np.nan, np.float32)
+    order = np.argsort(batches.clips[:, 0], kind="stable")
+    bounds = np.searchsorted(batches.clips[order, 0], np.arange(len(batches.files) + 1))
+    digests = []
+    for number, file in enumerate(batches.files):
+        path = located.paths.get(file)
+        if path is None:
+            continue
+        rows, digest = read_result(path, shape)
+        digest_check(digest, recorded, path)
+        digests.append([file, digest])
+        clips = order[bounds[number] : bounds[number + 1]]
+        logits[clips] = rows[batches.clips[clips, 1]]
+    return logits, digest_of(digests)
+
+
+def _check_finite(logits: np.ndarray, have: np.ndarray, batches: Batches, located: Located) -> None:
+    bad = np.flatnonzero(have & ~np.isfinite(logits).all(axis=1))
+    if not bad.size:
+        return
+    file, row = batches.clips[bad[0]]
+    values = logits[bad[0]]
+    column = int(np.flatnonzero(~np.isfinite(values))[0])
+    more = f" (and {bad.size - 1} more rows)" if bad.size > 1 else ""
+    raise RequestError(
+        f"row {row} (counted from 0) holds {values[column]} in column {column}{more}",
+        located.paths[batches.files[file]],
+        "check the model for overflow (float16 ends at 65504), or the dtype with --output-dtype",
+    )
+
+
+def _assemble(batches: Batches, logits: np.ndarray, have: np.ndarray, origin: Origin) -> Scores:
+    """Keep the videos of which every clip has a result; the others are missing."""
+    video = np.repeat(np.arange(len(batches.ids)), batches.counts)
+    lost = np.bincount(video[~have], minlength=len(batches.ids))
+    whole = lost == 0
+    absent = [_missing(batches, int(number), int(lost[number]), video, have) for number in np.flatnonzero(~whole)]
+    kept = np.flatnonzero(whole)
+    number_of = np.cumsum(whole) - 1
+    clips = whole[video]
+    return Scores(
+        labels=batches.labels,
+        ids=[batches.ids[number] for number in kept],
+        truth=batches.truth[kept],
+        counted=np.ones(len(kept), bool),
+        clip_video=number_of[video[clips]].astype(np.int32),
+        logits=logits[clips] if not whole.all() else logits,
+        absent=[*batches.absent, *absent],
+        origin=origin,
+    )
+
+
+def _missing(batches: Batches, number: int, lost: int, video: np.ndarray, have: np.ndarray) -> Absent:
+    files = np.unique(batches.clips[(video == number) & ~have, 0])
+    names = ", ".join(batches.files[file] for file in files)
+    reason = f"no result of {names} ({lost} of {batches.counts[number]} clips)"
+    return Absent(batches.ids[number], batches.names[number], MISSING, reason)
+
+
+def _origin(origin: Origin, located: Located, digest: str, shape: Shape) -> Origin:
+    kinds = sorted({path.suffix[1:].upper() for path in located.paths.values()})
+    words = [f"BIN {shape.dtype}" if kind == "BIN" else kind for kind in kinds]
+    origin = replace(origin, scores_sha256=digest, format=", ".join(words))
+    summary = located.summary
+    if summary is None:
+        return origin
+    return replace(
+        origin,
+        model_sha256=summary.model_sha256,
+        engine=summary.engine,
+        engine_version=summary.engine_version,
+        device=summary.device,
+        soc=summary.soc,
+        precision=summary.precision,
+    )
