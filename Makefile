@@ -62,7 +62,7 @@ $(GRAPH): FORCE $(TORCH_READY)
 	@$(TORCH) -m export $(CARD) --batch $(BATCH) --output $(dir $@) \
 	  $(call option,--checkpoint,CHECKPOINT) $(call option,--input-dtype,DTYPE)
 
-$(BATCHES): FORCE $(CORE_READY) $(if $(filter 3d_resnet_demo,$(MODEL)),$(DEMO))
+$(BATCHES): FORCE $(CORE_READY) $(if $(ANNOTATION_PATH),,$(if $(filter 3d_resnet_demo,$(MODEL)),$(DEMO)))
 	@$(CORE) -m preprocess $(CARD) --batch $(BATCH) --output $(dir $@) \
 	  $(call option,--video-path,VIDEO_PATH) $(call option,--annotation-path,ANNOTATION_PATH) \
 	  $(call option,--subset,SUBSET) $(call option,--layout,LAYOUT) $(call option,--dtype,DTYPE) \
@@ -82,7 +82,7 @@ $(ACCURACY): $(SCORES) FORCE
 	@$(CORE) -m postprocess $(CARD) --batches $(dir $(BATCHES)) --scores $(dir $(SCORES)) --output $(dir $@) -k $(K) \
 	  $(call option,--max-clips,MAX_CLIPS) $(call option,--min-accuracy,MIN_ACCURACY) $(if $(IGNORE),--ignore)
 
-$(DEMO): scripts/demo_dataset.py $(CORE_READY)
+$(DEMO): scripts/demo_dataset.py scripts/motions.py $(CORE_READY)
 	@$(CORE) -m scripts.demo_dataset build/demo_data --subset validation
 
 $(VENV)/core/.ready: requirements/core.txt requirements/openvino.txt

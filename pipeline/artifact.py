@@ -52,7 +52,8 @@ def replacing(path: PathLike) -> Iterator[Path]:
         os.replace(temporary, final)
     except OSError as error:
         # A failed write (a full disk) names no file; the message should.
-        error.filename = error.filename or str(final)
+        with contextlib.suppress(AttributeError):  # a library's own OSError may be read-only
+            error.filename = error.filename or str(final)
         raise
     finally:
         temporary.unlink(missing_ok=True)

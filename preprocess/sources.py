@@ -149,7 +149,9 @@ def _video_stream(container):  # type: ignore[no-untyped-def]
 
 
 def _short(error: Exception) -> str:
-    return "no video stream" if isinstance(error, IndexError) else str(error).split(":")[0]
+    if isinstance(error, IndexError):
+        return "no video stream"
+    return str(getattr(error, "strerror", None) or error)
 
 
 def decoder_versions(kinds: Sequence[str]) -> Dict[str, str]:

@@ -78,7 +78,7 @@ def test_broken_videos_are_skipped_with_their_reason(small: SmallSet) -> None:
     assert "frames" in reasons["video_1"]
     assert reasons["video_2"] == "only 20 frames decode, frame 21 is wanted"
     assert reasons["video_3"].startswith("cannot be decoded after 0 frames")
-    strict = small.args("--video-path", videos, "--strict", "--output", small.root / "strict")
+    strict = small.args("--video-path", videos, "--strict", "--workers", "1", "--output", small.root / "strict")
     refused(stage("preprocess", *strict), "video_1")
 
 

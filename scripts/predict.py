@@ -1,0 +1,222 @@
+"""Top-k labels of videos, straight from the files: decode, infer and score in one process, nothing on disk between.
+
+python -m scripts.predict --model 3d_resnet_demo --compiled build/3d_resnet_demo/compiled/cpu-b10 clip.mp4 videos/
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Tuple
+
+from pipeline.command import positive, run, stage_parser
+from pipeline.console import Console
+from pipeline.errors import RequestError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from infer.engines.base import Engine
+    from pipeline.card import Card
+    from pipeline.records import CompiledRecord
+    from preprocess.sources import Source
+
+_EXAMPLE = "python -m scripts.predict --model 3d_resnet --compiled build/3d_resnet/compiled/cpu-b10 clip.mp4 -k 5"
+_BAR = 20
+
+
+@dataclass
+class Prediction:
+    """One video: logits per clip as they arrive, or the reason why there are none."""
+
+    path: str
+    logits: List[np.ndarray] = field(default_factory=list)
+    reason: Optional[str] = None
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run the script; see ``python -m scripts.predict --help``."""
+    args = _parser().parse_args(argv)
+    return run("predict", lambda: _predict(args))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = stage_parser("scripts.predict", "Label videos with a compiled model.", _EXAMPLE)
+    add = parser.add_argument
+    add("videos", nargs="+", metavar="VIDEO", help="a video file, a folder of frames, or a folder of either")
+    add("--compiled", metavar="DIR", help="folder of the compiled model (default: build/CARD/compiled/cpu-b<batch>)")
+    add("-k", type=positive, default=5, metavar="K", help="labels per video (default: 5)")
+    add("--labels", metavar="FILE", help="class names, one per line, or an annotation JSON (default: the card's)")
+    add("--engine", default="auto", metavar="NAME", help="default: auto")
+    add("--json", action="store_true", help="one JSON object per video instead of bars")
+    return parser
+
+
+def _predict(args: argparse.Namespace) -> int:
+    from pipeline import card as cards
+    from pipeline.records import CompiledRecord, read_record
+
+    console = Console("predict", args.quiet)
+    card = cards.load(args.model, args.set)
+    default = cards.ROOT / "build" / card.name / "compiled" / f"cpu-b{card.input.batch}"
+    folder = Path(args.compiled or default)
+    record = read_record(folder / "model.json", CompiledRecord, "run make om, or pass --compiled DIR")
+    labels = _labels(args.labels, card)
+    sources = [found for path in args.videos for found in _sources(Path(path), card)]
+    predictions = _infer(card, folder, record, sources, args.engine, console)
+    for prediction in predictions:
+        _show(prediction, labels, card, args, console)
+    if not any(prediction.logits for prediction in predictions):
+        raise RequestError("none of the videos can be decoded", None, "the lines above say why")
+    return 0
+
+
+def _labels(path: Optional[str], card: Card) -> List[str]:
+    from pipeline.artifact import load_json
+
+    if path is None:
+        labels = card.labels()
+    elif path.endswith(".json"):
+        labels = load_json(path, "pass a file with one label per line").get("labels", [])
+    elif Path(path).is_file():
+        labels = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+    else:
+        raise RequestError("no such file", path, "pass --labels FILE with one class name per line")
+    if len(labels) != card.model.classes:
+        raise RequestError(
+            f"{len(labels)} labels for {card.model.classes} classes", path or card.path, "pass --labels FILE"
+        )
+    return labels
+
+
+def _sources(path: Path, card: Card) -> Iterator[Tuple[str, Source]]:
+    """Yield (name, source) for a video file, a folder of frames, or each of either in a folder.
+
+    Raises:
+        RequestError: there is no video at ``path``.
+    """
+    from preprocess.sources import VIDEO_SUFFIXES, Source
+
+    frame_name = card.dataset.frame_name
+    if path.is_file():
+        yield str(path), Source("video", str(path), frame_name)
+        return
+    if (path / frame_name.format(1)).is_file():
+        yield str(path), Source("frames", str(path), frame_name)
+        return
+    inside = sorted(path.iterdir()) if path.is_dir() else []
+    usable = [
+        item for item in inside if item.suffix.lower() in VIDEO_SUFFIXES or (item / frame_name.format(1)).is_file()
+    ]
+    if not usable:
+        raise RequestError("is no video and no folder of videos", path, "pass video files or folders of them")
+    for item in usable:
+        yield from _sources(item, card)
+
+
+def _infer(
+    card: Card,
+    folder: Path,
+    record: CompiledRecord,
+    sources: List[Tuple[str, Source]],
+    engine_name: str,
+    console: Console,
+) -> List[Prediction]:
+    predictions = [Prediction(name) for name, _ in sources]
+    owners: List[List[int]] = []
+    with _open(engine_name, folder, record, console) as engine:
+        feeds = _feeds(card, record, [source for _, source in sources], predictions, owners)
+        for number, result in enumerate(engine.infer(feeds)):
+            for row, owner in zip(result.outputs[0], owners[number]):
+                predictions[owner].logits.append(row)
+    return predictions
+
+
+@contextlib.contextmanager
+def _open(name: str, folder: Path, record: CompiledRecord, console: Console) -> Iterator[Engine]:
+    """Open the first engine that runs the model here; one that is installed but cannot be imported is passed over."""
+    from infer.engines.base import EngineMissingError, Options
+    from infer.engines.select import choose
+
+    choices = choose(name, record, folder)
+    with contextlib.ExitStack() as stack:
+        for choice in choices:
+            try:
+                engine = stack.enter_context(choice.engine(folder, record, Options()))
+            except EngineMissingError as error:
+                if choice is choices[-1]:
+                    raise
+                console.warn(error.what)
+                continue
+            console.say(f"{record.file} on {engine.name} ({choice.reason})")
+            yield engine
+            return
+
+
+def _feeds(
+    card: Card, record: CompiledRecord, sources: List[Source], predictions: List[Prediction], owners: List[List[int]]
+) -> Iterator[np.ndarray]:
+    """Yield full batches; ``owners`` gets the video of each slot that is used."""
+    import numpy as np
+
+    (spec,) = record.inputs
+    batch = spec.with_batch(record.batch)
+    feed = np.zeros(batch.shape, batch.dtype)
+    owned: List[int] = []
+    for owner, source in enumerate(sources):
+        for clip in _clips(card, source, batch.dtype, batch.layout, predictions[owner]):
+            feed[len(owned)] = clip
+            owned.append(owner)
+            if len(owned) == record.batch:
+                owners.append(owned)
+                yield feed
+                feed, owned = np.zeros(batch.shape, batch.dtype), []
+    if owned:
+        owners.append(owned)
+        yield feed
+
+
+def _clips(card: Card, source: Source, dtype: str, layout: str, prediction: Prediction) -> Iterator[np.ndarray]:
+    from preprocess.sampling import windows
+    from preprocess.sources import BadVideoError, index_frames
+    from preprocess.worker import Recipe, iter_clips
+
+    recipe = Recipe(card.transform, layout, dtype, card.clips.frames)
+    try:
+        count = index_frames(source, need_count=True).count
+        every = windows(1, count + 1, card.clips.frames, card.clips.stride)
+        for _, clip in iter_clips(source, every, recipe):
+            yield clip
+    except BadVideoError as reason:
+        # The clips before the damage are scored all the same: a person asked for this very file.
+        prediction.reason = str(reason)
+
+
+def _show(prediction: Prediction, labels: List[str], card: Card, args: argparse.Namespace, console: Console) -> None:
+    import numpy as np
+
+    from postprocess.metrics import best, video_scores
+
+    if prediction.reason:
+        console.warn(f"{prediction.path}: {prediction.reason}")
+    top: List[Dict[str, object]] = []
+    if prediction.logits:
+        clips = np.stack(prediction.logits).astype(np.float32)
+        scores = video_scores(clips, np.array([len(clips)]), card.scores.activation)
+        top = [{"label": labels[index], "score": float(scores[0, index])} for index in best(scores, args.k)[0]]
+    if args.json:
+        line = {"video": prediction.path, "clips": len(prediction.logits), "top": top, "problem": prediction.reason}
+        console.result(json.dumps(line, ensure_ascii=False))
+        return
+    console.result(f"{prediction.path} ({len(prediction.logits)} clips)")
+    for item in top:
+        score = float(str(item["score"]))
+        console.result(f"  {'#' * round(score * _BAR):{_BAR}}  {score:6.3f}  {item['label']}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
