@@ -1,0 +1,86 @@
+"""An ONNX graph after any framework's exporter: simplify, check, describe, run."""
+
+from __future__ import annotations
+
+from typing import Iterable, List
+
+import numpy as np
+import onnx
+from onnx import ModelProto
+
+from pipeline.artifact import PathLike
+from pipeline.errors import ShortfallError
+from pipeline.tensor import DYNAMIC, TensorSpec
+
+
+def simplify(model: ModelProto) -> ModelProto:
+    """Return the graph with constants folded by onnxsim and every constant tensor an initializer.
+
+    Raises:
+        ShortfallError: onnxsim does not vouch for its result.
+    """
+    import onnxsim
+
+    simplified, valid = onnxsim.simplify(model)
+    if not valid:
+        raise ShortfallError("onnxsim changed the graph's results", todo="try another --opset")
+    return _constants_to_initializers(simplified)
+
+
+def check(model: ModelProto, operators: Iterable[str]) -> None:
+    """Refuse a graph that the ONNX checker rejects or that has other than the known operators.
+
+    Raises:
+        ShortfallError: with the checker's words, or the operators that converters may not take.
+    """
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ShortfallError(f"the ONNX checker rejects the graph: {error}", todo="try another --opset") from None
+    allowed = set(operators)
+    strange = sorted({node.op_type for node in model.graph.node} - allowed)
+    if strange:
+        raise ShortfallError(
+            f"the graph has operators {', '.join(strange)}, expected only {', '.join(sorted(allowed))}",
+            todo="try another --opset",
+        )
+
+
+def describe(model: ModelProto, expected: Iterable[TensorSpec]) -> List[TensorSpec]:
+    """Return the graph's inputs and outputs as read from it, having checked that they are those ``expected``.
+
+    Raises:
+        ShortfallError: another name, dtype or shape.
+    """
+    wanted = list(expected)
+    values = [*model.graph.input, *model.graph.output]
+    found = [_spec(value, layout) for value, layout in zip(values, [spec.layout for spec in wanted])]
+    if len(values) != len(wanted) or found != wanted:
+        raise ShortfallError(f"the graph has {', '.join(map(str, found))}, expected {', '.join(map(str, wanted))}")
+    return found
+
+
+def run(path: PathLike, batches: Iterable[np.ndarray]) -> np.ndarray:
+    """Run a graph of one input and one output in ONNX Runtime on the CPU and return all its rows."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (feed,) = session.get_inputs()
+    return np.concatenate([session.run(None, {feed.name: batch})[0] for batch in batches])
+
+
+def _constants_to_initializers(model: ModelProto) -> ModelProto:
+    for node in [node for node in model.graph.node if node.op_type == "Constant"]:
+        tensor = next((attribute.t for attribute in node.attribute if attribute.name == "value"), None)
+        if tensor is not None:
+            tensor.name = node.output[0]
+            model.graph.initializer.append(tensor)
+            model.graph.node.remove(node)
+    return model
+
+
+def _spec(value: onnx.ValueInfoProto, layout: str) -> TensorSpec:
+    tensor = value.type.tensor_type
+    shape = tuple(DYNAMIC if extent.dim_param else extent.dim_value for extent in tensor.shape.dim)
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)).name
+    return TensorSpec(value.name, dtype, shape, layout)

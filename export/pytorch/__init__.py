@@ -1,0 +1,1 @@
+"""Exporter for PyTorch checkpoints; the only package that imports torch."""
