@@ -12,7 +12,6 @@ from pipeline.command import stage_parser
 from pipeline.console import Console, duration, format_table, size
 from tests.command import ROOT
 
-
 _RUN = """
 import sys
 from pipeline.command import run
