@@ -5,12 +5,22 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import List, Optional
+from typing import TYPE_CHECKING, List, Optional, Tuple
 
 from pipeline.command import positive, run, stage_parser
 from pipeline.console import Console
 
-_EXAMPLE = "python -m convert --model 3d_resnet --soc cpu --batch 10"
+if TYPE_CHECKING:
+    from convert.formats import Format
+    from convert.request import ConvertRequest
+    from pipeline.card import Card
+    from pipeline.records import GraphRecord
+
+_EXAMPLE = """python -m convert --model 3d_resnet --soc cpu --batch 10
+  python -m convert --model 3d_resnet --soc Ascend310P3 --batch 1,4,8 --dry-run
+  python -m convert --model 3d_resnet --soc Ascend310P3 --dynamic-batch 1,2,4,8,10"""
+_LOG_LEVELS = ("debug", "info", "warning", "error", "null")
+_IMPLEMENTATIONS = ("high_performance", "high_precision", "high_performance_for_all", "high_precision_for_all")
 
 
 def main(argv: Optional[List[str]] = None) -> int:
@@ -23,63 +33,174 @@ def _parser() -> argparse.ArgumentParser:
     parser = stage_parser("convert", "Compile a graph for the device that will run it.", _EXAMPLE)
     add = parser.add_argument
     add("--graph", metavar="DIR", help="folder of the graph and its model.json (default: build/CARD/graph)")
-    add("--soc", default="auto", metavar="SOC", help="cpu, or auto: what npu-smi reports, else cpu (default: auto)")
-    add("--batch", type=positive, metavar="N", help="clips per execution (default: the graph's, else the card's)")
-    add("--output", metavar="DIR", help="folder of the compiled model (default: build/CARD/compiled/SOC-bN)")
-    add("--format", choices=("auto", "openvino", "onnx"), default="auto", help="auto: openvino where it is installed")
+    add(
+        "--soc",
+        default="auto",
+        metavar="SOC",
+        help="cpu, a --soc_version of ATC such as Ascend310P3, or auto: what npu-smi reports, else cpu (default: auto)",
+    )
+    batch = parser.add_mutually_exclusive_group()
+    batch.add_argument(
+        "--batch",
+        type=_batches,
+        metavar="N[,N...]",
+        help="clips per execution (default: the graph's, else the card's); several: one model each",
+    )
+    batch.add_argument("--dynamic-batch", type=_batches, metavar="N,N...", help="one .om for all these batch sizes")
+    add(
+        "--output",
+        metavar="DIR",
+        help="folder of the compiled model (default: build/CARD/compiled/SOC-bN, "
+        "SOC-dynamic for --dynamic-batch); for several batch sizes the folder above (default: build/CARD/compiled)",
+    )
+    add(
+        "--format",
+        choices=("auto", "openvino", "onnx"),
+        default="auto",
+        help="for the CPU; auto: openvino where it is installed",
+    )
     add("--force", action="store_true", help="compile again what is up to date")
+    atc = parser.add_argument_group("ATC (SOC Ascend...)")
+    add = atc.add_argument
+    add("--dry-run", action="store_true", help="print the command for a shell and stop; needs no CANN")
+    add("--precision-mode", metavar="MODE", help="default: the card's; force_fp16 compiles float32 to float16")
+    add("--out-nodes", default="", metavar="NODES", help="outputs to keep, in this order, separated by ; as for ATC")
+    add(
+        "--op-select-implmode",
+        choices=_IMPLEMENTATIONS,
+        default="",
+        metavar="MODE",
+        help=f"one of {', '.join(_IMPLEMENTATIONS)}",
+    )
+    add("--log", choices=_LOG_LEVELS, default="error", help="ATC's log level (default: error)")
+    add(
+        "--atc-arg",
+        action="append",
+        default=[],
+        metavar="ARG",
+        help="passed on behind all others, for example "
+        "--atc-arg=--jit_compile=0; repeatable, of two of one name the last one counts",
+    )
     return parser
 
 
 def _convert(args: argparse.Namespace) -> int:
-    from convert.build import build
-    from convert.formats import candidates
-    from convert.request import find_current, make_request
+    from convert.request import read_graph
     from pipeline import card as cards
     from pipeline import soc
 
     console = Console("convert", args.quiet)
     card = cards.load(args.model, args.set)
-    target = _supported(soc.resolve(args.soc))
-    home = cards.ROOT / "build" / card.name
-    request = make_request(card, Path(args.graph or home / "graph"), target, args.batch)
-    output = Path(args.output or home / "compiled" / f"{target}-b{request.batch}")
-    formats = candidates(args.format, console)
-    for index, chosen in enumerate(formats):
-        current = None if args.force else find_current(request, chosen, output)
-        if current is not None:
-            console.say(f"up to date: {output / current.file}")
-            return 0
-        command = _command(args, request.batch, target, chosen.name)
-        if build(request, chosen, output, command, console, last=index == len(formats) - 1):
-            break
+    target = soc.resolve(args.soc)
+    graph, record = read_graph(card, Path(args.graph or cards.ROOT / "build" / card.name / "graph"))
+    requests = _cpu_requests if target == soc.CPU else _atc_requests
+    for request in requests(args, card, target, graph, record):
+        folder = _folder(args, card, request)
+        if args.dry_run:
+            _print_command(request, folder, console)
+        elif request.atc is None:
+            _build_cpu(args, request, folder, console)
+        else:
+            _build_om(args, request, folder, console)
     return 0
 
 
-def _supported(target: str) -> str:
+def _cpu_requests(
+    args: argparse.Namespace, card: Card, target: str, graph: Path, record: GraphRecord
+) -> List[ConvertRequest]:
+    from convert.request import cpu_request
     from pipeline.errors import RequestError
-    from pipeline.soc import CPU
 
-    if target != CPU:
-        raise RequestError(
-            f"compiling for {target} takes ATC, which is not in this release", "--soc", "SOC=cpu (--soc cpu) works"
-        )
-    return target
+    given = {
+        "--dynamic-batch": args.dynamic_batch,
+        "--dry-run": args.dry_run,
+        "--precision-mode": args.precision_mode,
+        "--out-nodes": args.out_nodes,
+        "--op-select-implmode": args.op_select_implmode,
+        "--atc-arg": args.atc_arg,
+    }
+    for name, value in given.items():
+        if value:
+            raise RequestError(f"is for ATC, and --soc {args.soc} is the CPU here", name, "pass --soc Ascend310P3")
+    return [cpu_request(card, graph, record, target, batch) for batch in args.batch or [None]]
 
 
-def _command(args: argparse.Namespace, batch: int, target: str, form: str) -> str:
-    """Return the command that repeats this conversion: paths as they were given, everything else resolved."""
-    from pipeline.command import shell
+def _atc_requests(
+    args: argparse.Namespace, card: Card, target: str, graph: Path, record: GraphRecord
+) -> List[ConvertRequest]:
+    from convert.atc_options import check_gears, make_options
+    from convert.request import atc_request
+    from pipeline.errors import RequestError
 
-    parts = ["python", "-m", "convert", "--model", args.model]
-    for entry in args.set:
-        parts += ["--set", entry]
-    if args.graph:
-        parts += ["--graph", args.graph]
-    parts += ["--soc", target, "--batch", str(batch), "--format", form]
-    if args.output:
-        parts += ["--output", args.output]
-    return shell(parts)
+    if args.format != "auto":
+        raise RequestError(f"{args.format} is for the CPU, --soc {target} takes .om", "--format", "leave it out")
+    options = make_options(
+        card, record, args.precision_mode, args.log, args.op_select_implmode, args.out_nodes, args.atc_arg
+    )
+    gears = check_gears(args.dynamic_batch) if args.dynamic_batch else ()
+    return [atc_request(card, graph, record, target, batch, gears, options) for batch in args.batch or [None]]
+
+
+def _folder(args: argparse.Namespace, card: Card, request: ConvertRequest) -> Path:
+    from pipeline import card as cards
+
+    several = len(args.batch or []) > 1
+    if args.output and not several:
+        return Path(args.output)
+    above = Path(args.output) if args.output else cards.ROOT / "build" / card.name / "compiled"
+    return above / f"{request.soc}-{'dynamic' if request.gears else f'b{request.batch}'}"
+
+
+def _print_command(request: ConvertRequest, folder: Path, console: Console) -> None:
+    from convert.atc_command import pasted_command
+
+    for line in pasted_command(request, folder):
+        console.result(line)
+
+
+def _build_cpu(args: argparse.Namespace, request: ConvertRequest, folder: Path, console: Console) -> None:
+    from convert.build import build
+    from convert.formats import candidates
+    from convert.own_command import own_command
+
+    formats = candidates(args.format, console)
+    for index, chosen in enumerate(formats):
+        if _is_current(args, request, chosen, folder, console):
+            return
+        command = own_command(args, request, chosen.name)
+        if build(request, chosen, folder, command, console, last=index == len(formats) - 1):
+            return
+
+
+def _build_om(args: argparse.Namespace, request: ConvertRequest, folder: Path, console: Console) -> None:
+    from convert.build import build
+    from convert.formats import OM
+    from convert.om_from_graph import find_atc
+    from convert.own_command import own_command
+
+    if not _is_current(args, request, OM, folder, console):
+        find_atc(request.soc)
+        build(request, OM, folder, own_command(args, request, "auto"), console)
+
+
+def _is_current(
+    args: argparse.Namespace, request: ConvertRequest, chosen: Format, folder: Path, console: Console
+) -> bool:
+    from convert.record import find_current
+
+    current = None if args.force else find_current(request, chosen, folder)
+    if current is None:
+        return False
+    console.say(f"up to date: {folder / current.file}")
+    return True
+
+
+def _batches(text: str) -> Tuple[int, ...]:
+    """Argparse type: batch sizes, each once."""
+    sizes = tuple(positive(word) for word in text.split(","))
+    if len(set(sizes)) < len(sizes):
+        raise argparse.ArgumentTypeError(f"{text!r} names a batch size twice")
+    return sizes
 
 
 if __name__ == "__main__":

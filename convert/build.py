@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import List, Optional
 
-from convert.formats import OPENVINO, Format
-from convert.request import RECORD, ConvertRequest, describe
+from convert.formats import OM, OPENVINO, Format
+from convert.record import describe
+from convert.request import RECORD, ConvertRequest
 from pipeline.artifact import folder_lock, remove_partials, sha256_file
 from pipeline.console import Console, size
 from pipeline.records import CompiledRecord, find_record, write_record
@@ -38,14 +39,19 @@ def build(
         if names is None:
             return False
         files = {name: sha256_file(output / name) for name in names}
-        write_record(output / RECORD, describe(request, chosen, files, command))
+        write_record(output / RECORD, describe(request, chosen, chosen.tool(), files, command))
         _remove_former(output, former, names)
     total = sum((output / name).stat().st_size for name in names)
-    console.result(f"{output / names[0]}: {chosen.name}, {request.inputs[0]}, {chosen.precision}, {size(total)}")
+    precision = request.atc.precision if request.atc else chosen.precision
+    console.result(f"{output / names[0]}: {chosen.name}, {request.inputs[0]}, {precision}, {size(total)}")
     return True
 
 
 def _write(request: ConvertRequest, chosen: Format, output: Path, console: Console, last: bool) -> Optional[List[str]]:
+    if chosen == OM:
+        from convert.om_from_graph import om_from_graph
+
+        return om_from_graph(request, output, console)
     if chosen != OPENVINO:
         from convert.onnx_from_onnx import copy_onnx
 

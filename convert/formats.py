@@ -1,14 +1,19 @@
-"""The formats a graph can be compiled to on the CPU, and which of them this host can write."""
+"""The formats a graph can be compiled to, and which of the CPU's this host can write."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import List
 
+from pipeline.ascend_host import ROOT, find_cann
 from pipeline.console import Console
 from pipeline.errors import RequestError
 from pipeline.facts import versions
+
+ATC = "atc"
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,9 @@ class Format:
         return not self.library or find_spec(self.library) is not None
 
     def tool(self) -> str:
-        """Return name and version of what writes the format, for the record."""
+        """Return name and version of what writes the format, for the record; empty where it is not there."""
+        if self == OM:
+            return _atc()
         if not self.library:
             return "copy"
         return f"{self.library} {versions([self.library]).get(self.library, 'unknown')}"
@@ -32,6 +39,8 @@ class Format:
 
 OPENVINO = Format("openvino", "openvino")
 ONNX = Format("onnx", "")
+# Its precision depends on the options of ATC.
+OM = Format("om", "", "float16")
 
 
 def candidates(name: str, console: Console) -> List[Format]:
@@ -48,3 +57,10 @@ def candidates(name: str, console: Console) -> List[Format]:
         raise RequestError("OpenVINO is not installed", "--format openvino", "pip install openvino, or --format onnx")
     console.say("OpenVINO is not installed: keeping ONNX, which the onnxruntime engine runs")
     return [ONNX]
+
+
+def _atc() -> str:
+    if shutil.which(ATC) is None:
+        return ""
+    cann = find_cann(ROOT, os.environ)
+    return f"{ATC}, CANN {cann.version}" if cann and cann.version else f"{ATC}, CANN of unknown version"

@@ -1,16 +1,16 @@
-"""What one conversion was asked for, and whether an earlier one already did it."""
+"""What one conversion was asked for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
-from convert.formats import Format
+from convert.atc_options import AtcOptions, kept_outputs
 from pipeline.artifact import sha256_file
 from pipeline.card import Card
 from pipeline.errors import RequestError
-from pipeline.records import CompiledRecord, GraphRecord, find_record, read_record
+from pipeline.records import GraphRecord, read_record
 from pipeline.tensor import DYNAMIC, TensorSpec
 
 RECORD = "model.json"
@@ -24,23 +24,32 @@ class ConvertRequest:
         graph: The graph file, whose digest was compared with its record's.
         record: What the exporter wrote about it.
         soc: Device to compile for.
-        batch: Clips per execution.
+        batch: Clips per execution; the largest gear where there are several.
+        gears: Batch sizes of one .om with dynamic batch, ascending; empty for a fixed batch.
+        atc: How to call ATC; None where something else compiles.
     """
 
     graph: Path
     record: GraphRecord
     soc: str
     batch: int
+    gears: Tuple[int, ...] = ()
+    atc: Optional[AtcOptions] = None
 
     @property
     def inputs(self) -> List[TensorSpec]:
-        """The compiled model's inputs."""
-        return [spec.with_batch(self.batch) for spec in self.record.inputs]
+        """The compiled model's inputs; their batch is -1 where there are gears."""
+        return [spec.with_batch(self._extent) for spec in self.record.inputs]
 
     @property
     def outputs(self) -> List[TensorSpec]:
-        """The compiled model's outputs."""
-        return [spec.with_batch(self.batch) for spec in self.record.outputs]
+        """The compiled model's outputs, those kept by --out-nodes in its order."""
+        kept = kept_outputs(self.atc, self.record) if self.atc else self.record.outputs
+        return [spec.with_batch(self._extent) for spec in kept]
+
+    @property
+    def _extent(self) -> int:
+        return DYNAMIC if self.gears else self.batch
 
     @property
     def graph_batch(self) -> int:
@@ -48,11 +57,11 @@ class ConvertRequest:
         return self.record.inputs[0].batch
 
 
-def make_request(card: Card, folder: Path, soc: str, batch: Optional[int]) -> ConvertRequest:
-    """Read the graph's record and settle the batch size: as asked, else the graph's, else the card's.
+def read_graph(card: Card, folder: Path) -> Tuple[Path, GraphRecord]:
+    """Return the graph file in ``folder`` and its record.
 
     Raises:
-        RequestError: no graph, a graph of another card or format, or a file that is not the one its record describes.
+        RequestError: no graph, a graph of another card, or a file that is not the one its record describes.
     """
     todo = f"run python -m export --model {card.name} first"
     record = read_record(folder / RECORD, GraphRecord, todo)
@@ -63,8 +72,6 @@ def make_request(card: Card, folder: Path, soc: str, batch: Optional[int]) -> Co
     if not record.inputs:
         raise RequestError("names no input", folder / RECORD, todo)
     graph = folder / record.file
-    if record.format != "onnx":
-        raise RequestError(f"is a graph of format {record.format!r}, the CPU takes onnx", graph, "export again as ONNX")
     if not graph.is_file():
         raise RequestError("no such file, though its record is there", graph, todo)
     found = sha256_file(graph)
@@ -72,36 +79,56 @@ def make_request(card: Card, folder: Path, soc: str, batch: Optional[int]) -> Co
         raise RequestError(
             f"has SHA-256 {found[:12]}..., its record says {record.sha256[:12]}...", graph, "export it again"
         )
-    own = record.inputs[0].batch
-    return ConvertRequest(graph, record, soc, batch or (card.input.batch if own == DYNAMIC else own))
+    return graph, record
 
 
-def find_current(request: ConvertRequest, chosen: Format, output: Path) -> Optional[CompiledRecord]:
-    """Return the record of an earlier conversion that fulfils ``request``, or None where there is work to do.
+def cpu_request(card: Card, graph: Path, record: GraphRecord, soc: str, batch: Optional[int]) -> ConvertRequest:
+    """Return the conversion for the CPU, its batch size settled: as asked, else the graph's, else the card's.
 
-    The converter itself is not loaded: its version is read from what is installed.
+    Raises:
+        RequestError: a graph of another format than ONNX.
     """
-    record = find_record(output / RECORD, CompiledRecord)
-    if record is None or record != describe(request, chosen, record.files, record.command):
-        return None
-    for name, digest in record.files.items():
-        if not (output / name).is_file() or sha256_file(output / name) != digest:
-            return None
-    return record
+    if record.format != "onnx":
+        raise RequestError(f"is a graph of format {record.format!r}, the CPU takes onnx", graph, "export again as ONNX")
+    return ConvertRequest(graph, record, soc, batch or _default_batch(card, record))
 
 
-def describe(request: ConvertRequest, chosen: Format, files: dict, command: str) -> CompiledRecord:
-    """Return the record of ``files`` (name to SHA-256, the model first) made for ``request``."""
-    return CompiledRecord(
-        format=chosen.name,
-        files=files,
-        card=request.record.card,
-        soc=request.soc,
-        batch=request.batch,
-        precision=chosen.precision,
-        command=command,
-        tool=chosen.tool(),
-        graph_sha256=request.record.sha256,
-        inputs=request.inputs,
-        outputs=request.outputs,
+def atc_request(
+    card: Card,
+    graph: Path,
+    record: GraphRecord,
+    soc: str,
+    batch: Optional[int],
+    gears: Tuple[int, ...],
+    options: AtcOptions,
+) -> ConvertRequest:
+    """Return the conversion with ATC, for one batch size or for ``gears``.
+
+    Raises:
+        RequestError: the graph has a fixed batch size other than the one asked for, or gears were asked of it;
+            --out-nodes names an unknown output.
+    """
+    request = ConvertRequest(
+        graph, record, soc, gears[-1] if gears else batch or _default_batch(card, record), gears, options
     )
+    kept_outputs(options, record)
+    fixed = {spec.name: spec.batch for spec in record.inputs if spec.batch != DYNAMIC}
+    for name, own in fixed.items():
+        if gears:
+            raise RequestError(
+                f"input {name!r} has the fixed batch {own}, --dynamic-batch takes a graph with an open one",
+                graph,
+                f"export with --dynamic-batch, or convert with --batch {own}",
+            )
+        if own != request.batch:
+            raise RequestError(
+                f"input {name!r} has the fixed batch {own}, asked for was {request.batch}",
+                graph,
+                f"export with --batch {request.batch} or --dynamic-batch, or convert with --batch {own}",
+            )
+    return request
+
+
+def _default_batch(card: Card, record: GraphRecord) -> int:
+    own = record.inputs[0].batch
+    return card.input.batch if own == DYNAMIC else own

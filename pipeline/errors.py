@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Optional, Tuple
 
 
 class RequestError(Exception):
@@ -21,6 +21,10 @@ class RequestError(Exception):
         self.where = None if where is None else str(where)
         self.todo = todo
         super().__init__(self.line())
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        """Let the error come whole out of another process."""
+        return type(self), (self.what, self.where, self.todo)
 
     def line(self) -> str:
         """Return the message as one line: what, where, what to do."""

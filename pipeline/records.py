@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Type, TypeVar
+from typing import Any, Dict, List, Optional, Tuple, Type, TypeVar
 
 from pipeline.artifact import PathLike, digest_of, read_json, write_json
 from pipeline.errors import RequestError
@@ -70,8 +70,11 @@ class CompiledRecord:
     Attributes:
         format: ``openvino``, ``onnx`` or ``om``: decides which engines can run it.
         files: File names beside this record to their SHA-256; the first one is the model.
+        batch: Clips per execution; the largest gear where there are several.
         command: The command that repeats the conversion.
         precision: Precision of the computation as compiled, for example ``float32``.
+        gears: The batch sizes an .om with dynamic batch was compiled for, ascending; its tensors then have batch -1.
+        atc_command: What ATC itself was called with, its two paths reduced to file names; empty for other compilers.
     """
 
     format: str
@@ -85,6 +88,8 @@ class CompiledRecord:
     graph_sha256: str
     inputs: List[TensorSpec]
     outputs: List[TensorSpec]
+    gears: Tuple[int, ...] = ()
+    atc_command: str = ""
 
     @property
     def file(self) -> str:
@@ -121,15 +126,32 @@ class Rate:
 
 
 @dataclass(frozen=True)
+class DeviceCompute:
+    """The execution on the device alone: no copies, no waiting, no files; what ais_bench calls NPU_compute_time.
+
+    Attributes:
+        source: Who took the time: ``events`` of the device, ``ais_bench`` or ``msame``.
+        batch: Milliseconds per batch.
+        slots_per_s: 1000 * batch / mean milliseconds, summed over devices: the formula behind published figures. It
+            counts padding, and leaves out everything but the execution.
+    """
+
+    source: str
+    batch: Latency
+    slots_per_s: float
+
+
+@dataclass(frozen=True)
 class Throughput:
     """What was counted, and the same rates over two named intervals.
 
     Attributes:
         compute: Time during which at least one batch was on the device.
-        wall: First read to last write, warm-up and model loading apart.
+        wall: First read to last write, warm-up and model loading apart, unless ``wall_covers`` says otherwise.
         warmup_batches: Batches run before the clock started.
         warmup_s: Seconds they took.
         resumed_batches: Batches of an earlier run that were kept and are in none of the rates.
+        device_compute: What the device itself measured; None where it cannot tell.
     """
 
     batches: int
@@ -144,6 +166,8 @@ class Throughput:
     warmup_s: float
     resumed_batches: int = 0
     loops: int = 1
+    device_compute: Optional[DeviceCompute] = None
+    wall_covers: str = "first read to last write"
 
 
 @dataclass(frozen=True)

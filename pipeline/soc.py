@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 import re
-import shutil
+from typing import List
 
+from pipeline import npu_smi
 from pipeline.errors import RequestError
 
 CPU = "cpu"
@@ -17,28 +20,57 @@ ASCEND = (
     *("Ascend910B1", "Ascend910B2", "Ascend910B2C", "Ascend910B3", "Ascend910B4", "Ascend910B4-1"),
     *("Ascend910_9362", "Ascend910_9372", "Ascend910_9381", "Ascend910_9382", "Ascend910_9391", "Ascend910_9392"),
 )
+# A virtual NPU adds a suffix to its chip's name; of Ascend950 the variants are not all known.
 _VIRTUAL = re.compile(r"Vir\d+$")
+_OPEN = re.compile(r"Ascend950[A-Za-z0-9_-]+")
 
 
 def resolve(name: str) -> str:
     """Return the SOC that ``name`` stands for: ``cpu`` or a ``--soc_version`` of ATC; ``auto`` is what this host has.
 
     Raises:
-        RequestError: not a SOC, or ``auto`` on a host with an NPU.
+        RequestError: not a SOC, a family of SOCs, or ``auto`` where npu-smi fails or lists different chips.
     """
     if name == AUTO:
         return _detect()
-    if name == CPU or _VIRTUAL.sub("", name) in ASCEND:
+    if name == CPU or _VIRTUAL.sub("", name) in ASCEND or _OPEN.fullmatch(name):
         return name
-    raise RequestError(f"{name!r} is not a SOC", "--soc", f"choose one of: {AUTO}, {CPU}, {', '.join(ASCEND)}")
+    raise RequestError(f"{name!r} is not a SOC", "--soc", _advice(name))
+
+
+def variants(name: str) -> List[str]:
+    """Return the SOCs of a family: what ``name``, with or without ``Ascend``, is the beginning of."""
+    start = name.lower() if name.lower().startswith("ascend") else f"ascend{name.lower()}"
+    return [soc for soc in ASCEND if soc.lower().startswith(start) and len(start) > len("ascend")]
+
+
+def _advice(name: str) -> str:
+    known = {soc.lower(): soc for soc in (AUTO, CPU, *ASCEND)}
+    exact = known.get(name.lower()) or known.get(f"ascend{name.lower()}")
+    family = variants(name)
+    if not exact and len(family) > 1:
+        return f"the family has {', '.join(family)}: npu-smi info on the NPU host shows which (its Name without Ascend)"
+    close = [exact] if exact else family
+    close = close or [known[found] for found in difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.75)]
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"choose one of: {', '.join(known.values())}"
 
 
 def _detect() -> str:
-    tool = shutil.which("npu-smi")
-    if tool is None:
+    """Return what npu-smi lists; ``cpu`` where there is no npu-smi.
+
+    A name that is not in the list is believed: there may be newer chips than this release knows.
+    """
+    listing = npu_smi.run(os.environ)
+    if listing is None:
         return CPU
-    raise RequestError(
-        f"this host has an NPU ({tool}), and compilation with ATC is not in this release",
-        "--soc auto",
-        "SOC=cpu (--soc cpu) works here",
-    )
+    todo = "make doctor tells more; name the chip (--soc Ascend310P3), or SOC=cpu (--soc cpu)"
+    if listing.trouble:
+        raise RequestError(f"npu-smi info fails ({listing.trouble})", "--soc auto", todo)
+    found = sorted({npu_smi.soc_version(chip, os.environ) for chip in listing.chips})
+    if len(found) > 1:
+        raise RequestError(f"this host has different chips: {', '.join(found)}", "--soc auto", "name one of them")
+    if found[0] not in ASCEND and len(variants(found[0])) > 1:
+        raise RequestError(f"npu-smi shows only the family {found[0]}", "--soc auto", _advice(found[0]))
+    return found[0]

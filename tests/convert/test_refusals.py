@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Callable
 
 import pytest
 
 from convert.__main__ import main
 from pipeline.artifact import folder_lock, sha256_file
-from pipeline.soc import ASCEND
-from tests.command import stage
 from tests.convert.conftest import Folders
 from tests.convert.graphs import Graph, write_graph
 from tests.convert.process import without
@@ -78,31 +74,6 @@ def test_graph_whose_tensors_are_not_the_recorded_ones(folders: Folders, refused
 def test_graph_with_fewer_tensors_than_recorded(folders: Folders, refused: Callable) -> None:
     write_graph(folders.graph, Graph(), outputs=Graph(features=True).output_specs)
     refused(folders.convert(), "1 tensors where the record has 2")
-
-
-@pytest.mark.parametrize("name", ["Ascend310P3", "Ascend910B4-1", "Ascend310P3Vir04"])
-def test_ascend_is_not_in_this_release(folders: Folders, refused: Callable, name: str) -> None:
-    write_graph(folders.graph)
-    refused(folders.convert("--soc", name), name, "ATC", "SOC=cpu")
-    assert not folders.output.exists()
-
-
-@pytest.mark.parametrize("name", ["Ascend31OP3", "gpu", "Vir01", "CPU"])
-def test_unknown_soc_lists_the_known_ones(folders: Folders, refused: Callable, name: str) -> None:
-    refused(folders.convert("--soc", name), repr(name), "auto", "cpu", *ASCEND)
-
-
-def test_auto_on_a_host_with_an_npu(folders: Folders, tmp_path: Path) -> None:
-    write_graph(folders.graph)
-    tool = tmp_path / "npu-smi"
-    tool.write_text("#!/bin/sh\n")
-    tool.chmod(0o755)
-    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-    done = stage("convert", "--graph", folders.graph, "--output", folders.output, env={**os.environ, "PATH": path})
-    assert done.returncode == 2
-    assert "npu-smi" in done.stderr
-    assert "SOC=cpu" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
 
 
 def test_openvino_asked_for_and_not_installed(folders: Folders) -> None:

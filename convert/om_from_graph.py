@@ -1,0 +1,100 @@
+"""Graph to .om with ATC. Not run on an NPU host yet: written to the documented behaviour of CANN 6 to 9."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Iterator, List, Optional
+
+from convert.atc_command import STEM, atc_command
+from convert.atc_failure import explain_failure, missing_atc, unfinished
+from convert.atc_process import run_atc
+from convert.formats import ATC
+from convert.request import ConvertRequest
+from pipeline.artifact import replacing
+from pipeline.command import shell
+from pipeline.console import Console
+
+LOG = "atc.log"
+_NAME = f"{STEM}.om"
+# Not .partial-: that prefix is for files, this is a folder.
+_SCRATCH = ".atc-"
+_SUCCESS = "ATC run success"
+
+
+def find_atc(soc: str) -> str:
+    """Return the path of ATC.
+
+    Raises:
+        RequestError: it is not on the PATH.
+    """
+    program = shutil.which(ATC)
+    if program is None:
+        raise missing_atc(soc)
+    return program
+
+
+def om_from_graph(request: ConvertRequest, output: Path, console: Console) -> List[str]:
+    """Compile the graph into ``model.om`` in ``output`` and return the file's name; ATC's output is kept in atc.log.
+
+    ATC runs in a folder of its own inside ``output``, because it leaves kernel_meta and fusion_result.json where it
+    is started, and two runs must not share them.
+
+    Raises:
+        RequestError: no ATC on this host, or ATC failed: what its code means and what to try.
+    """
+    program = find_atc(request.soc)
+    with _scratch(output) as scratch:
+        # The .om keeps this command, so it holds nothing that differs from run to run.
+        command = atc_command(request, os.path.abspath(request.graph), STEM)
+        _announce(request, command, console)
+        log = scratch / LOG
+        code = run_atc([program, *command[1:]], scratch, log)
+        text = log.read_text(encoding="utf-8", errors="replace")
+        _keep_log(log, output / LOG, command)
+        if code != 0:
+            raise explain_failure(request, code, text, output / LOG, console)
+        model = _model(scratch)
+        if _SUCCESS not in text or model is None:
+            raise unfinished(request, model is not None, text, output / LOG, console)
+        with replacing(output / _NAME) as temporary:
+            os.replace(model, temporary)
+    return [_NAME]
+
+
+def _announce(request: ConvertRequest, command: List[str], console: Console) -> None:
+    assert request.atc is not None
+    kept = ", ".join(dict.fromkeys(spec.dtype for spec in (*request.inputs, *request.outputs)))
+    console.say(f"running, possibly for many minutes: {shell(command)}")
+    console.say(f"precision on the device: {request.atc.precision}; inputs and outputs stay {kept}")
+    if request.atc.precision == "float32" and any(len(spec.shape) == 5 for spec in request.inputs):
+        console.warn("ATC documents 5-D convolutions in float16 only: this precision may be refused")
+    if request.soc == "Ascend910B":
+        console.warn("Ascend910B is the older training chip; an Atlas A2 is Ascend910B1 to Ascend910B4")
+
+
+@contextlib.contextmanager
+def _scratch(output: Path) -> Iterator[Path]:
+    """Yield a fresh folder, and remove it with those that killed runs left; the caller holds the folder's lock."""
+    for left in output.glob(f"{_SCRATCH}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=output))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep_log(log: Path, target: Path, command: List[str]) -> None:
+    with replacing(target) as temporary:
+        temporary.write_bytes(f"$ {shell(command)}\n".encode() + log.read_bytes())
+
+
+def _model(scratch: Path) -> Optional[Path]:
+    """Return the .om: named as asked for, or with system and processor where it holds code for the host."""
+    plain = scratch / _NAME
+    found = [plain] if plain.is_file() else sorted(scratch.glob(f"{STEM}_linux_*.om"))
+    return next((path for path in found if path.stat().st_size), None)
