@@ -11,10 +11,16 @@ BUILD ?= build/$(MODEL)
 VENV ?= .venv
 VENV_PYTHON ?= python3
 
-RUN := $(SOC)-b$(BATCH)
+comma := ,
+# BATCH=1,4,8 makes one model per batch size, DYNAMIC_BATCH=1,4,8 one model for all: both from a symbolic graph.
+SEVERAL := $(findstring $(comma),$(BATCH))
+RUN := $(SOC)-$(if $(DYNAMIC_BATCH),dynamic,b$(BATCH))
+GRAPH_BATCH := $(if $(DYNAMIC_BATCH)$(SEVERAL),--dynamic-batch,--batch $(BATCH))
 CARD = --model $(MODEL) $(foreach entry,$(SET),--set $(entry)) $(if $(QUIET),--quiet)
 # $(call option,--name,VARIABLE): the option, if the variable is set
 option = $(if $($(2)),$(1) '$($(2))')
+CONVERT = $(CORE) -m convert $(CARD) --graph $(dir $(GRAPH)) --soc $(SOC) $(call option,--format,FORMAT) \
+  $(call option,--precision-mode,PRECISION_MODE) $(call option,--atc-arg,ATC_ARG) $(if $(DRY_RUN),--dry-run)
 
 ifdef PYTHON
 CORE := $(PYTHON)
@@ -37,29 +43,41 @@ DEMO := build/demo_data/annotation.json
 .DEFAULT_GOAL := help
 # The stages write under temporary names, so nothing has to be deleted when one fails or is interrupted.
 .PRECIOUS: $(GRAPH) $(BATCHES) $(COMPILED) $(SCORES) $(ACCURACY)
-.PHONY: help demo graph batches om infer accuracy predict test lint clean FORCE
+.PHONY: help demo graph batches om several infer accuracy predict doctor explain npu-selftest test lint clean FORCE
 
 help: ## show this list
 	@echo "make TARGET [VARIABLE=value ...]"
-	@awk -F ' ## ' '/^[a-z]+:.* ## / { split($$1, t, ":"); printf "  %-10s %s\n", t[1], $$2; if ($$3) printf "             %s\n", $$3 }' Makefile
-	@echo "everywhere   MODEL=$(MODEL) SET='section.key=value ...' BUILD=$(BUILD) QUIET=1"
-	@echo "             PYTHON=python3 uses that interpreter instead of $(VENV)/, VENV_PYTHON=$(VENV_PYTHON) builds $(VENV)/"
-	@echo "cards        $(patsubst models/%.toml,%,$(wildcard models/*.toml))"
+	@awk -F ' ## ' '/^[a-z-]+:.* ## / { split($$1, t, ":"); printf "  %-13s %s\n", t[1], $$2; if ($$3) printf "                %s\n", $$3 }' Makefile
+	@echo "everywhere      MODEL=$(MODEL) SET='section.key=value ...' BUILD=$(BUILD) QUIET=1"
+	@echo "                PYTHON=python3 uses that interpreter instead of $(VENV)/, VENV_PYTHON=$(VENV_PYTHON) builds $(VENV)/"
+	@echo "cards           $(patsubst models/%.toml,%,$(wildcard models/*.toml))"
 
 demo: ## everything on this machine's CPU: synthetic videos, a small trained model, an accuracy table
 	@$(MAKE) --no-print-directory accuracy MODEL=3d_resnet_demo SOC=cpu K=1 MIN_ACCURACY=0.85
 
 graph: $(GRAPH) ## checkpoint -> ONNX ## CHECKPOINT BATCH DTYPE
 batches: $(BATCHES) ## dataset -> batches ## VIDEO_PATH ANNOTATION_PATH SUBSET BATCH LAYOUT DTYPE MAX_CLIPS LIMIT WORKERS STRICT=1
-om: $(COMPILED) ## graph -> compiled model (.om, or OpenVINO IR with SOC=cpu) ## SOC BATCH FORMAT
-infer: $(SCORES) ## batches x compiled model -> scores, throughput ## ENGINE PRECISION STREAMS LOOP
+om: $(if $(SEVERAL),several,$(COMPILED)) ## graph -> compiled model (.om, or OpenVINO IR with SOC=cpu) ## SOC BATCH=10 or BATCH=1,4,8 DYNAMIC_BATCH=1,4,8 FORMAT PRECISION_MODE ATC_ARG DRY_RUN=1
+infer: $(SCORES) ## batches x compiled model -> scores, throughput ## ENGINE=acl|ais_bench|msame|openvino|onnxruntime DEVICES=0,1 PRECISION STREAMS LOOP
 accuracy: $(ACCURACY) ## scores -> val.json, accuracy.json ## K MAX_CLIPS IGNORE=1 MIN_ACCURACY
 
 predict: $(COMPILED) ## videos -> labels ## VIDEO=file-or-folder K
 	@$(CORE) -m scripts.predict $(CARD) --compiled $(dir $(COMPILED)) -k $(K) $(VIDEO)
 
+# The doctor looks at bare hosts too, so it builds no environment: it takes what is there.
+doctor: ## can this host run each stage? ## SOC STAGES JSON COMPARE='record.json [other.json]'
+	@$(if $(wildcard $(CORE))$(PYTHON),$(CORE),$(VENV_PYTHON)) -m scripts.doctor --soc $(SOC) \
+	  $(call option,--stages,STAGES) $(call option,--json,JSON) $(if $(COMPARE),--compare $(COMPARE))
+
+explain: $(CORE_READY) ## what an ATC, GE, runtime or ACL error means ## CODE=E10016 or CODE=107002 or LOG=atc.log
+	@$(CORE) -m scripts.explain $(CODE) $(call option,--log,LOG)
+
+npu-selftest: $(CORE_READY) ## once on an NPU host: convert, infer, compare with the CPU, one page to send back ## SOC DEVICE
+	@$(CORE) -m scripts.npu_selftest --soc $(SOC) $(call option,--device,DEVICE) \
+	  $(if $(wildcard $(TORCH)),--export-python $(TORCH))
+
 $(GRAPH): FORCE $(TORCH_READY)
-	@$(TORCH) -m export $(CARD) --batch $(BATCH) --output $(dir $@) \
+	@$(TORCH) -m export $(CARD) $(GRAPH_BATCH) --output $(dir $@) \
 	  $(call option,--checkpoint,CHECKPOINT) $(call option,--input-dtype,DTYPE)
 
 $(BATCHES): FORCE $(CORE_READY) $(if $(ANNOTATION_PATH),,$(if $(filter 3d_resnet_demo,$(MODEL)),$(DEMO)))
@@ -70,12 +88,15 @@ $(BATCHES): FORCE $(CORE_READY) $(if $(ANNOTATION_PATH),,$(if $(filter 3d_resnet
 	  $(if $(STRICT),--strict)
 
 $(COMPILED): $(GRAPH) FORCE $(CORE_READY)
-	@$(CORE) -m convert $(CARD) --graph $(dir $(GRAPH)) --soc $(SOC) --batch $(BATCH) --output $(dir $@) \
-	  $(call option,--format,FORMAT)
+	@$(CONVERT) --output $(dir $@) \
+	  $(if $(DYNAMIC_BATCH),--dynamic-batch $(DYNAMIC_BATCH),--batch $(BATCH))
+
+several: $(GRAPH) $(CORE_READY)
+	@$(CONVERT) --output $(BUILD)/compiled --batch $(BATCH)
 
 $(SCORES): $(COMPILED) $(BATCHES) FORCE
 	@$(CORE) -m infer $(CARD) --compiled $(dir $(COMPILED)) --batches $(dir $(BATCHES)) --output $(dir $@) \
-	  $(call option,--engine,ENGINE) $(call option,--precision,PRECISION) $(call option,--streams,STREAMS) \
+	  $(call option,--engine,ENGINE) $(call option,--devices,DEVICES) $(call option,--precision,PRECISION) $(call option,--streams,STREAMS) \
 	  $(call option,--loop,LOOP)
 
 $(ACCURACY): $(SCORES) FORCE
