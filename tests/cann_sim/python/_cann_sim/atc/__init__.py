@@ -1,0 +1,1 @@
+"""Simulated atc: checks in the documented order, the first that fails is reported."""

@@ -1,0 +1,1 @@
+"""What ``python3 -m ais_bench`` runs."""
