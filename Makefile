@@ -17,10 +17,18 @@ SEVERAL := $(findstring $(comma),$(BATCH))
 RUN := $(SOC)-$(if $(DYNAMIC_BATCH),dynamic,b$(BATCH))
 GRAPH_BATCH := $(if $(DYNAMIC_BATCH)$(SEVERAL),--dynamic-batch,--batch $(BATCH))
 CARD = --model $(MODEL) $(foreach entry,$(SET),--set $(entry)) $(if $(QUIET),--quiet)
+ifneq ($(words $(BUILD) $(MODEL) $(SOC) $(BATCH)),4)
+$(error BUILD, MODEL, SOC and BATCH take one word each: make cannot handle blanks in them)
+endif
+
 # $(call option,--name,VARIABLE): the option, if the variable is set
 option = $(if $($(2)),$(1) '$($(2))')
 CONVERT = $(CORE) -m convert $(CARD) --graph $(dir $(GRAPH)) --soc $(SOC) $(call option,--format,FORMAT) \
   $(call option,--precision-mode,PRECISION_MODE) $(call option,--atc-arg,ATC_ARG) $(if $(DRY_RUN),--dry-run)
+
+INFER = $(CORE) -m infer $(CARD) --compiled $(dir $(COMPILED)) --batches $(dir $(BATCHES)) \
+  $(call option,--engine,ENGINE) $(call option,--devices,DEVICES) $(call option,--precision,PRECISION) \
+  $(call option,--streams,STREAMS)
 
 ifdef PYTHON
 CORE := $(PYTHON)
@@ -43,7 +51,7 @@ DEMO := build/demo_data/annotation.json
 .DEFAULT_GOAL := help
 # The stages write under temporary names, so nothing has to be deleted when one fails or is interrupted.
 .PRECIOUS: $(GRAPH) $(BATCHES) $(COMPILED) $(SCORES) $(ACCURACY)
-.PHONY: help demo graph batches om several infer accuracy predict doctor explain npu-selftest test lint clean FORCE
+.PHONY: help demo graph batches om several infer loop accuracy predict doctor explain npu-selftest test lint clean FORCE
 
 help: ## show this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -58,10 +66,10 @@ demo: ## everything on this machine's CPU: synthetic videos, a small trained mod
 graph: $(GRAPH) ## checkpoint -> ONNX ## CHECKPOINT BATCH DTYPE
 batches: $(BATCHES) ## dataset -> batches ## VIDEO_PATH ANNOTATION_PATH SUBSET BATCH LAYOUT DTYPE MAX_CLIPS LIMIT WORKERS STRICT=1
 om: $(if $(SEVERAL),several,$(COMPILED)) ## graph -> compiled model (.om, or OpenVINO IR with SOC=cpu) ## SOC BATCH=10 or BATCH=1,4,8 DYNAMIC_BATCH=1,4,8 FORMAT PRECISION_MODE ATC_ARG DRY_RUN=1
-infer: $(SCORES) ## batches x compiled model -> scores, throughput ## ENGINE=acl|ais_bench|msame|openvino|onnxruntime DEVICES=0,1 PRECISION STREAMS LOOP
+infer: $(if $(LOOP),loop,$(SCORES)) ## batches x compiled model -> scores, throughput ## ENGINE=acl|ais_bench|msame|openvino|onnxruntime DEVICES=0,1 PRECISION STREAMS LOOP
 accuracy: $(ACCURACY) ## scores -> val.json, accuracy.json ## K MAX_CLIPS IGNORE=1 MIN_ACCURACY
 
-predict: $(COMPILED) ## videos -> labels ## VIDEO=file-or-folder K
+predict: $(COMPILED) ## videos -> labels ## VIDEO="file folder 'name with blanks.mp4'" K
 	@$(CORE) -m scripts.predict $(CARD) --compiled $(dir $(COMPILED)) -k $(K) $(VIDEO)
 
 # The doctor looks at bare hosts too, so it builds no environment: it takes what is there.
@@ -95,16 +103,17 @@ several: $(GRAPH) $(CORE_READY)
 	@$(CONVERT) --output $(BUILD)/compiled --batch $(BATCH)
 
 $(SCORES): $(COMPILED) $(BATCHES) FORCE
-	@$(CORE) -m infer $(CARD) --compiled $(dir $(COMPILED)) --batches $(dir $(BATCHES)) --output $(dir $@) \
-	  $(call option,--engine,ENGINE) $(call option,--devices,DEVICES) $(call option,--precision,PRECISION) $(call option,--streams,STREAMS) \
-	  $(call option,--loop,LOOP)
+	@$(INFER) --output $(dir $@)
+
+loop: $(COMPILED) $(BATCHES)
+	@$(INFER) --output $(dir $(SCORES)) --loop $(LOOP)
 
 $(ACCURACY): $(SCORES) FORCE
 	@$(CORE) -m postprocess $(CARD) --batches $(dir $(BATCHES)) --scores $(dir $(SCORES)) --output $(dir $@) -k $(K) \
 	  $(call option,--max-clips,MAX_CLIPS) $(call option,--min-accuracy,MIN_ACCURACY) $(if $(IGNORE),--ignore)
 
-$(DEMO): scripts/demo_dataset.py scripts/motions.py $(CORE_READY)
-	@$(CORE) -m scripts.demo_dataset build/demo_data --subset validation
+$(DEMO): FORCE $(CORE_READY)
+	@$(CORE) -m scripts.demo_dataset build/demo_data --quiet --subset $(if $(filter-out validation,$(SUBSET)),all,validation)
 
 $(VENV)/core/.ready: requirements/core.txt requirements/openvino.txt
 	$(VENV_PYTHON) -m venv $(VENV)/core

@@ -46,4 +46,5 @@ def describe(request: ConvertRequest, chosen: Format, tool: str, files: Dict[str
         outputs=request.outputs,
         gears=request.gears,
         atc_command=recorded_command(request),
+        transform_digest=request.record.transform_digest,
     )

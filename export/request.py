@@ -9,7 +9,7 @@ from typing import Optional
 
 from export.gate import within
 from pipeline.artifact import digest_of, sha256_file
-from pipeline.card import Card
+from pipeline.card import ROOT, Card
 from pipeline.errors import RequestError
 from pipeline.records import GraphRecord, find_record
 from pipeline.tensor import DYNAMIC, TensorSpec
@@ -86,7 +86,7 @@ def make_request(card: Card, args: argparse.Namespace) -> ExportRequest:
         card=card,
         checkpoint=checkpoint,
         checkpoint_sha256=sha256_file(checkpoint),
-        output=args.output or Path("build") / card.name / "graph",
+        output=args.output or ROOT / "build" / card.name / "graph",
         batch=DYNAMIC if args.dynamic_batch else args.batch or card.input.batch,
         input_dtype=dtype,
         opset=args.opset or card.export.opset,

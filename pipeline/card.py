@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from pipeline.artifact import digest_of
 from pipeline.errors import RequestError
+from pipeline.naming import is_plain_name
 from pipeline.tensor import DTYPES, TensorSpec
 from pipeline.typed import from_dict, to_dict
 
@@ -174,7 +175,8 @@ class Card:
         path = CARDS / "labels" / f"{self.dataset.labels}.txt"
         if not path.is_file():
             raise RequestError(f"dataset.labels names {path.name}, which is not in {path.parent}", self.path)
-        return path.read_text(encoding="utf-8").split()
+        lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+        return [line for line in lines if line]
 
     def resolve(self, path: str) -> Path:
         """Return a path of the card: as it is if absolute, else below the project's folder."""
@@ -256,6 +258,8 @@ def _check(card: Card) -> None:
     for key, value in positive.items():
         if value < 1:
             raise RequestError(f"{key} is {value}, expected 1 or more", card.path)
+    if not is_plain_name(card.dataset.name):
+        raise RequestError(f"dataset.name is {card.dataset.name!r}, expected a plain name", card.path)
     _check_shapes(card)
 
 

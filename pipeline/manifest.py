@@ -48,13 +48,12 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class BatchFile:
-    """One file of the folder; ``clips`` slots of it are used, ``key`` is the digest of what it was made from."""
+    """One file of the folder; ``clips`` slots of it are used, the others are zero."""
 
     name: str
     bytes: int
     clips: int
     sha256: str
-    key: str
 
 
 @dataclass(frozen=True)
@@ -104,9 +103,10 @@ class Manifest:
     """What a batch folder holds.
 
     Attributes:
-        card: Name of the model card; ``card_digest`` covers the sections the batches depend on.
+        card: Name of the model card; ``card_digest`` covers the sections the batches depend on, ``transform_digest``
+            the transform alone.
         dataset: Name of the dataset; ``<dataset>.info`` lies beside the manifest.
-        annotation_sha256: Digest of the annotation file.
+        annotation: Name of the annotation file, without its folder, and its digest.
         layout: One of :data:`LAYOUTS`.
         tensor: Contents of one file, batch axis first.
         labels: Class names in class order.
@@ -116,6 +116,7 @@ class Manifest:
 
     card: str
     card_digest: str
+    transform_digest: str
     dataset: str
     subset: str
     annotation: str

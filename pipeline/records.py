@@ -44,6 +44,7 @@ class GraphRecord:
         sha256: Digest of that file.
         card: Name of the model card.
         card_digest: Digest of the card sections that the export depends on.
+        transform_digest: Digest of the transform that the network was trained with, to compare with that of batches.
         checkpoint_sha256: Digest of the checkpoint.
         versions: Tool name to version.
         parity: Comparison with the framework, on an input other than the export's example.
@@ -61,6 +62,7 @@ class GraphRecord:
     outputs: List[TensorSpec]
     versions: Dict[str, str]
     parity: Parity
+    transform_digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class CompiledRecord:
     outputs: List[TensorSpec]
     gears: Tuple[int, ...] = ()
     atc_command: str = ""
+    transform_digest: str = ""
 
     @property
     def file(self) -> str:

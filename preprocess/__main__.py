@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional
@@ -55,8 +56,10 @@ def _preprocess(args: argparse.Namespace) -> int:
     from preprocess.plan import Options, make_plan
 
     console = Console("preprocess", args.quiet)
-    overrides = [*args.set, *([f"dataset.name={args.dataset}"] if args.dataset else [])]
+    # A JSON string is a TOML string, whatever is in it.
+    overrides = [*args.set, *([f"dataset.name={json.dumps(args.dataset)}"] if args.dataset else [])]
     card = cards.load(args.model, overrides)
+    _require_pillow()
     annotation = read_annotation(
         args.annotation_path or str(card.resolve(card.dataset.annotation)), args.subset or card.dataset.subset
     )
@@ -100,6 +103,16 @@ def _carry_out(card, plan, path: Path, args: argparse.Namespace, console: Consol
     made = f"{outcome.made} files made in {seconds:.1f} s, {kept} kept" if outcome.made else "nothing to make"
     console.result(f"{path}: {head} ({manifest.tensor}), {len(manifest.skipped)} videos skipped; {made}")
     return 0
+
+
+def _require_pillow() -> None:
+    from importlib.util import find_spec
+
+    from pipeline.errors import RequestError
+
+    for module, package in (("numpy", "numpy"), ("PIL", "Pillow")):
+        if find_spec(module) is None:
+            raise RequestError(f"{package} is not installed", sys.executable, "pip install -r requirements/core.txt")
 
 
 def _folder(path: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from pipeline.artifact import digest_of, load_json, sha256_file
 from pipeline.errors import RequestError
+from pipeline.naming import is_plain_name
 
 SUBSETS = {"train": "training", "val": "validation", "test": "testing"}
 _SHAPE = "expected {'labels': [...], 'database': {id: {'subset': ..., 'annotations': {'label': ..., 'segment': ...}}}}"
@@ -60,6 +61,9 @@ def read_annotation(path: str, subset: str) -> Annotation:
         raise RequestError(f"is JSON of another shape; {_SHAPE}", path)
     if not all(isinstance(label, str) for label in labels) or len(set(labels)) != len(labels):
         raise RequestError("'labels' holds something other than distinct strings", path)
+    odd = [label for label in labels if not is_plain_name(label)]
+    if odd:
+        raise RequestError(f"label {odd[0]!a} is not a plain name", path, "rename it: labels are folder names")
     entries = [
         _entry(str(name), item, set(labels), path)
         for name, item in database.items()
@@ -98,15 +102,15 @@ def _subset(name: str, item: Any, path: str) -> str:
 
 
 def _entry(name: str, item: Dict[str, Any], labels: set, path: str) -> Entry:
-    if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
+    if not is_plain_name(name):
         raise RequestError(
-            f"video id {name!r} is not a plain name", path, "rename it: ids may not lead to other folders"
+            f"video id {name!a} is not a plain name", path, "rename it: ids may not lead to other folders"
         )
     about = item.get("annotations", {})
     if not isinstance(about, dict):
         raise RequestError(f"entry {name!r} is of another shape; {_SHAPE}", path)
     label = about.get("label")
-    if label is not None and label not in labels:
+    if label is not None and (not isinstance(label, str) or label not in labels):
         raise RequestError(
             f"label {label!r} of video {name!r} is not in 'labels'", path, "correct the label or the list"
         )

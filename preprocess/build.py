@@ -50,8 +50,8 @@ def build(card: Card, plan: Plan, folder: BatchFolder, workers: int, strict: boo
         )
     changed = bool(todo) or not _is_written(folder.path, manifest)
     if changed:
-        write_manifest(folder.path, manifest)
         folder.end()
+        write_manifest(folder.path, manifest)
     return Outcome(manifest, len(todo), clips, changed)
 
 
@@ -158,15 +158,16 @@ def _manifest(card: Card, plan: Plan, folder: BatchFolder) -> Manifest:
         for clip in kept.slots():
             used[clip.file] += 1
     files = [
-        BatchFile(file.name, plan.tensor.nbytes, used[number], folder.done[file.name].sha256, file.key)
+        BatchFile(file.name, plan.tensor.nbytes, used[number], folder.done[file.name].sha256)
         for number, file in enumerate(plan.files)
     ]
     return Manifest(
         card=card.name,
         card_digest=card.digest("input", "clips", "transform"),
+        transform_digest=card.digest("transform"),
         dataset=card.dataset.name,
         subset=plan.annotation.subset,
-        annotation=plan.annotation.path,
+        annotation=Path(plan.annotation.path).name,
         annotation_sha256=plan.annotation.sha256,
         layout=plan.layout,
         tensor=plan.tensor,

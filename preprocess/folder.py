@@ -23,7 +23,7 @@ class BatchFolder:
         self.path = path
         self._plan = plan
         self._journal = Journal(path)
-        self._before = self._journal.read()
+        self._earlier = self._journal.read()
         self._members = _members(plan)
         self.done: Dict[str, DoneFile] = {}
         if not fresh:
@@ -42,7 +42,7 @@ class BatchFolder:
     def begin(self) -> None:
         """Clear away what an interrupted run left, and withdraw the manifest until the folder is whole again."""
         remove_partials(self.path)
-        self._journal.begin(self.done)
+        self._journal.begin(self.done.values(), self._earlier.names | self._planned)
 
     def create(self, number: int) -> None:
         """Reserve the space of file ``number``, all zero, under its temporary name.
@@ -84,11 +84,14 @@ class BatchFolder:
         self._journal.add(self.done[file.name])
 
     def end(self) -> None:
-        """Delete files of an earlier plan (those listed by a run of ours, nothing else) and the journal."""
-        planned = {file.name for file in self._plan.files}
-        for name in self._before.keys() - planned:
+        """Delete files of earlier plans (those listed by a run of ours, nothing else)."""
+        for name in self._earlier.names - self._planned:
             (self.path / name).unlink(missing_ok=True)
-        self._journal.end()
+        self._journal.end(self.done[file.name] for file in self._plan.files)
+
+    @property
+    def _planned(self) -> Set[str]:
+        return {file.name for file in self._plan.files}
 
     @property
     def _clip_bytes(self) -> int:
@@ -96,7 +99,7 @@ class BatchFolder:
 
     def _keep(self) -> None:
         for number, file in enumerate(self._plan.files):
-            item = self._before.get(file.name)
+            item = self._earlier.done.get(file.name)
             path = self.path / file.name
             if item and item.key == file.key and path.is_file() and path.stat().st_size == self._plan.tensor.nbytes:
                 bad = {name: reason for name, reason in item.bad.items() if name in self._members[number]}

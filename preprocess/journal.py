@@ -1,14 +1,19 @@
-"""What of an output folder is already done: the files of an earlier or interrupted run that can be kept."""
+"""What of an output folder is already done, and from what it was made.
+
+The journal stays beside the manifest: the manifest says what the batches are, the journal which files on this machine
+they were made from (sizes and times of the frames), so that a later run knows what it can keep.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, Iterable, Set
 
+from pipeline.artifact import write_text
 from pipeline.errors import RequestError
-from pipeline.manifest import FILE_NAME, read_manifest
+from pipeline.manifest import FILE_NAME
 from pipeline.typed import from_dict, to_dict
 
 _NAME = ".progress.jsonl"
@@ -24,29 +29,42 @@ class DoneFile:
     bad: Dict[str, str]
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """What earlier runs left: finished files by name, and the names of all files that they may have written."""
+
+    done: Dict[str, DoneFile]
+    names: Set[str]
+
+
 class Journal:
-    """The list of finished files, one JSON line each, so that a kill loses the files in work and no other."""
+    """One JSON line per finished file, so that a kill loses the files in work and no other."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._path = folder / _NAME
 
-    def read(self) -> Dict[str, DoneFile]:
-        """Return the finished files by name: those of an interrupted run, else those of the manifest."""
-        if self._path.is_file():
-            return self._read_lines()
-        if not (self._folder / FILE_NAME).is_file():
-            return {}
-        try:
-            manifest = read_manifest(self._folder)
-        except RequestError:
-            return {}
-        bad = {item.id: item.reason for item in manifest.skipped}
-        return {file.name: DoneFile(file.name, file.key, file.sha256, bad) for file in manifest.files}
+    def read(self) -> Earlier:
+        """Return what earlier runs, interrupted ones too, have written here."""
+        earlier = Earlier({}, set())
+        if not self._path.is_file():
+            return earlier
+        for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                item = json.loads(line)
+                if isinstance(item, list):
+                    earlier.names.update(str(name) for name in item)
+                    continue
+                done = from_dict(DoneFile, item, self._path)
+            except (json.JSONDecodeError, RequestError):
+                break  # the line that was being written when the process was killed
+            earlier.done[done.name] = done
+            earlier.names.add(done.name)
+        return earlier
 
-    def begin(self, done: Dict[str, DoneFile]) -> None:
-        """Start to change the folder: from here on the journal says what is whole, and the manifest is withdrawn."""
-        self._path.write_text("".join(_line(item) for item in done.values()), encoding="utf-8")
+    def begin(self, done: Iterable[DoneFile], names: Set[str]) -> None:
+        """Start to change the folder: the journal says what is whole and what is ours, the manifest is withdrawn."""
+        self._write(done, names)
         (self._folder / FILE_NAME).unlink(missing_ok=True)
 
     def add(self, item: DoneFile) -> None:
@@ -54,20 +72,12 @@ class Journal:
         with open(self._path, "a", encoding="utf-8") as stream:
             stream.write(_line(item))
 
-    def end(self) -> None:
-        """Forget the journal; the manifest says everything now."""
-        self._path.unlink(missing_ok=True)
+    def end(self, done: Iterable[DoneFile]) -> None:
+        """Leave only what the manifest lists."""
+        self._write(done, set())
 
-    def _read_lines(self) -> Dict[str, DoneFile]:
-        done: Dict[str, DoneFile] = {}
-        lines: List[str] = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
-        for line in lines:
-            try:
-                item = from_dict(DoneFile, json.loads(line), self._path)
-            except (json.JSONDecodeError, RequestError):
-                break  # the line that was being written when the process was killed
-            done[item.name] = item
-        return done
+    def _write(self, done: Iterable[DoneFile], names: Set[str]) -> None:
+        write_text(self._path, json.dumps(sorted(names)) + "\n" + "".join(_line(item) for item in done))
 
 
 def _line(item: DoneFile) -> str:

@@ -6,9 +6,10 @@ import os
 from dataclasses import dataclass
 from typing import Dict, Iterator, Optional, Sequence, Tuple
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from pipeline.artifact import digest_of
+from pipeline.errors import RequestError
 from preprocess.annotations import Entry
 
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".webm", ".mov", ".mpg", ".m4v")
@@ -49,12 +50,13 @@ class Source:
                     yield number, image
             except FileNotFoundError:
                 raise BadVideoError(f"frame {name} is missing") from None
-            except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+            except (OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise  # trouble of the host (permissions, open files, the disk), not of this video
                 raise BadVideoError(f"frame {name} cannot be decoded ({error})") from None
 
     def _read_video(self, numbers: Sequence[int]) -> Iterator[Tuple[int, Image.Image]]:
-        import av
-
+        av = import_av()
         wanted = iter(numbers)
         number = next(wanted)
         decoded = 0
@@ -112,36 +114,76 @@ class FrameIndex:
         return digest_of([self.stamps[number] for number in range(first, last + 1)])
 
 
-def index_frames(source: Source, need_count: bool) -> FrameIndex:
-    """Look at a video's files; ``need_count`` asks for the number of frames of a video file too (else it is 0).
+def index_frames(source: Source, segment: Optional[Tuple[int, int]]) -> FrameIndex:
+    """Look at a video's files without decoding them.
+
+    Args:
+        source: The video.
+        segment: The frames that are wanted, [first, last + 1]; None for all of them, counted from 1.
 
     Raises:
-        BadVideoError: the video file cannot be opened, or a frame folder has no first frame.
+        BadVideoError: the video file cannot be opened or is cut off, a frame file is missing, or there is none.
     """
     if source.kind == "video":
         about = os.stat(source.path)
-        return FrameIndex(_count_video(source.path) if need_count else 0, {0: (about.st_size, about.st_mtime_ns)})
+        count = _count_video(source.path, whole=segment is None)
+        if segment is not None and segment[1] - 1 > count:
+            raise BadVideoError(f"its segment ends at frame {segment[1] - 1}, the file holds {count} frames")
+        return FrameIndex(count, {0: (about.st_size, about.st_mtime_ns)})
     with os.scandir(source.path) as found:
         files = {item.name: item for item in found}
     stamps: Dict[int, Tuple[int, int]] = {}
-    while (item := files.get(source.frame_name.format(len(stamps) + 1))) is not None:
-        about = item.stat()
-        stamps[len(stamps) + 1] = (about.st_size, about.st_mtime_ns)
+    first, end = segment or (1, len(files) + 1)
+    for number in range(first, end):
+        item = files.get(source.frame_name.format(number))
+        if item is None:
+            break
+        stamps[number] = _stamp(item)
+    if segment is not None and len(stamps) < end - first:
+        missing = source.frame_name.format(first + len(stamps))
+        raise BadVideoError(f"its segment ends at frame {end - 1}, {missing} is missing")
     if not stamps:
         raise BadVideoError(f"folder holds no {source.frame_name.format(1)}")
     return FrameIndex(len(stamps), stamps)
 
 
-def _count_video(path: str) -> int:
-    """Count the packets of the first video stream: as many as frames, and found without decoding."""
-    import av
+def _stamp(item: "os.DirEntry[str]") -> Tuple[int, int]:
+    try:
+        about = item.stat()
+    except FileNotFoundError:
+        raise BadVideoError(f"frame {item.name} is a link that leads nowhere") from None
+    return about.st_size, about.st_mtime_ns
 
+
+def _count_video(path: str, whole: bool) -> int:
+    """Count the packets of the first video stream: as many as frames, and found without decoding.
+
+    With ``whole``, a file that holds fewer than its header announces is refused as cut off; two may be missing, because
+    containers announce frames without content.
+    """
+    av = import_av()
     try:
         with av.open(path) as container:
             stream = _video_stream(container)
-            return sum(1 for packet in container.demux(stream) if packet.size)
+            count = sum(1 for packet in container.demux(stream) if packet.size)
+            if whole and count < stream.frames - 2:
+                raise BadVideoError(f"it is cut off: {count} of {stream.frames} frames are there")
+            return count
     except (av.error.FFmpegError, IndexError) as error:
         raise BadVideoError(f"cannot be opened ({_short(error)})") from None
+
+
+def import_av():  # type: ignore[no-untyped-def]
+    """Return the module av; only video files need it.
+
+    Raises:
+        RequestError: it is not installed.
+    """
+    try:
+        import av
+    except ImportError:
+        raise RequestError("PyAV, which reads video files, is not installed", "av", "pip install av") from None
+    return av
 
 
 def _video_stream(container):  # type: ignore[no-untyped-def]
@@ -161,8 +203,7 @@ def decoder_versions(kinds: Sequence[str]) -> Dict[str, str]:
 
     found = {"Pillow": pillow, "libjpeg-turbo": features.version("libjpeg_turbo") or "not used"}
     if "video" in kinds:
-        import av
-
+        av = import_av()
         found["PyAV"] = av.__version__
         found["libavcodec"] = ".".join(str(part) for part in av.library_versions["libavcodec"])
     return found

@@ -100,8 +100,10 @@ def iter_clips(source: Source, windows: Sequence[Window], recipe: Recipe) -> Ite
 
 
 def finish_file(temporary: str, final: str) -> str:
-    """Give a filled file its final name and return its SHA-256."""
+    """Give a filled file its final name, once it is on the disk, and return its SHA-256."""
     digest = sha256_file(temporary)
+    with open(temporary, "rb+") as stream:
+        os.fsync(stream.fileno())
     os.replace(temporary, final)
     return digest
 

@@ -45,7 +45,8 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = stage_parser("scripts.predict", "Label videos with a compiled model.", _EXAMPLE)
+    about = "Label videos with a compiled model. Exit 0 if at least one of them could be decoded."
+    parser = stage_parser("scripts.predict", about, _EXAMPLE)
     add = parser.add_argument
     add("videos", nargs="+", metavar="VIDEO", help="a video file, a folder of frames, or a folder of either")
     add("--compiled", metavar="DIR", help="folder of the compiled model (default: build/CARD/compiled/cpu-b<batch>)")
@@ -65,6 +66,7 @@ def _predict(args: argparse.Namespace) -> int:
     default = cards.ROOT / "build" / card.name / "compiled" / f"cpu-b{card.input.batch}"
     folder = Path(args.compiled or default)
     record = read_record(folder / "model.json", CompiledRecord, "run make om, or pass --compiled DIR")
+    _check_card(card, record, folder)
     labels = _labels(args.labels, card)
     sources = [found for path in args.videos for found in _sources(Path(path), card)]
     predictions = _infer(card, folder, record, sources, args.engine, console)
@@ -75,13 +77,33 @@ def _predict(args: argparse.Namespace) -> int:
     return 0
 
 
+def _check_card(card: Card, record: CompiledRecord, folder: Path) -> None:
+    """Refuse a model that takes other clips than the card makes.
+
+    Raises:
+        RequestError: naming both.
+    """
+    (model,) = record.inputs
+    if (model.shape[1:], model.layout) != (card.input.shape, card.input.layout):
+        mine = card.input_spec(record.batch, model.dtype)
+        raise RequestError(
+            f"takes {model} (card {record.card}), card {card.name} makes {mine}",
+            folder / record.file,
+            f"pass --model {record.card}",
+        )
+
+
 def _labels(path: Optional[str], card: Card) -> List[str]:
     from pipeline.artifact import load_json
 
+    labels: List[str]
     if path is None:
         labels = card.labels()
     elif path.endswith(".json"):
-        labels = load_json(path, "pass a file with one label per line").get("labels", [])
+        content = load_json(path, "pass a file with one label per line")
+        labels = content.get("labels", []) if isinstance(content, dict) else content
+        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+            raise RequestError("holds no list of labels", path, "pass an annotation file, or one label per line")
     elif Path(path).is_file():
         labels = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
     else:
@@ -187,7 +209,7 @@ def _clips(card: Card, source: Source, dtype: str, layout: str, prediction: Pred
 
     recipe = Recipe(card.transform, layout, dtype, card.clips.frames)
     try:
-        count = index_frames(source, need_count=True).count
+        count = index_frames(source, None).count
         every = windows(1, count + 1, card.clips.frames, card.clips.stride)
         for _, clip in iter_clips(source, every, recipe):
             yield clip

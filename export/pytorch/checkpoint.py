@@ -63,8 +63,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     state = container.get("state_dict", container)
     if not _is_state_dict(state):
         raise RequestError(f"holds no state dict but {_say(content)}", path, _RESAVE)
-    if all(name.startswith(_WRAPPER) for name in state):
-        state = {name[len(_WRAPPER) :]: value for name, value in state.items()}
+    state = {name[len(_WRAPPER) :] if name.startswith(_WRAPPER) else name: value for name, value in state.items()}
     arch = container.get("arch")
     weights = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
     return Checkpoint(weights, arch if isinstance(arch, str) else None)
@@ -83,7 +82,7 @@ def _unpickle(path: Path) -> Any:
 
 
 def _explain(path: Path, reason: str) -> RequestError:
-    forbidden = re.search(r"GLOBAL (\S+) was not an allowed", reason)
+    forbidden = re.search(r"GLOBAL (\S+) (?:was not an allowed|whose module)", reason)
     if forbidden:
         return RequestError(f"refused: to load it is to run {forbidden[1]}, which is no weight", path, _RESAVE)
     if "TorchScript" in reason:
@@ -108,6 +107,10 @@ def _is_state_dict(state: object) -> bool:
 
 
 def _say(content: object) -> str:
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    if isinstance(state, dict) and any(isinstance(value, Tensor) for value in state.values()):
+        name, value = next((name, value) for name, value in state.items() if not isinstance(value, Tensor))
+        return f"a dict whose entry {name!r} is of type {type(value).__name__}"
     if isinstance(content, dict):
         return f"a dict with the keys {', '.join(map(repr, list(content)[:5]))}" if content else "an empty dict"
     return f"an object of type {type(content).__name__}"

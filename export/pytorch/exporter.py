@@ -62,6 +62,7 @@ def export_graph(request: ExportRequest, console: Console) -> GraphRecord:
         outputs=tensors[1:],
         versions=versions(["torch", "onnx", "onnxsim", "onnxruntime", "numpy"]),
         parity=figures,
+        transform_digest=request.card.digest("transform"),
     )
     write_record(request.output / RECORD, record)
     return record

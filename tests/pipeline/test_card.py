@@ -81,6 +81,13 @@ def test_label_file_that_does_not_exist(tmp_path, text: str) -> None:
         _load(tmp_path, text, "dataset.labels=none").labels()
 
 
+def test_class_names_are_one_per_line_and_may_hold_blanks(tmp_path, text: str, monkeypatch) -> None:
+    monkeypatch.setattr(cards, "CARDS", tmp_path)
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "mine.txt").write_text("air drumming\n\nski jumping \n")
+    assert _load(tmp_path, text, "dataset.labels=mine").labels() == ["air drumming", "ski jumping"]
+
+
 def test_unknown_card_lists_the_known_ones() -> None:
     with pytest.raises(RequestError, match="choose one of: 3d_resnet, 3d_resnet_demo"):
         cards.load("resnet")

@@ -85,6 +85,7 @@ def make_batches(
     manifest = Manifest(
         card=loaded.name,
         card_digest=loaded.digest("input", "clips", "transform"),
+        transform_digest=loaded.digest("transform"),
         dataset="motions",
         subset="validation",
         annotation="annotation.json",
@@ -94,7 +95,7 @@ def make_batches(
         fingerprint=fingerprint,
         labels=list(labels),
         expected=len(items) + len(skipped),
-        files=[BatchFile(name, 1, count, "b" * 64, "c" * 64) for name, count in zip(names, used)],
+        files=[BatchFile(name, 1, count, "b" * 64) for name, count in zip(names, used)],
         videos=videos,
         skipped=list(skipped),
         versions={},

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -112,8 +114,8 @@ def test_bad_videos_are_skipped_counted_and_told(small: SmallSet) -> None:
     reasons = _reasons(read_manifest(small.output))
     assert set(reasons) == {"cut_off", "gap", "too_long", "absent", "void"}
     assert reasons["cut_off"].startswith("frame image_00012.jpg cannot be decoded")
-    assert reasons["gap"] == "its segment ends at frame 20, frame 7 is missing"
-    assert reasons["too_long"] == "its segment ends at frame 29, frame 21 is missing"
+    assert reasons["gap"] == "its segment ends at frame 20, image_00007.jpg is missing"
+    assert reasons["too_long"] == "its segment ends at frame 29, image_00021.jpg is missing"
     assert reasons["absent"] == "it is not on disk"
     assert reasons["void"] == "its segment is empty"
     assert "5 videos skipped" in done.stdout
@@ -183,17 +185,61 @@ def test_annotation_of_another_shape(small: SmallSet, text: str, words: tuple) -
     refused(stage("preprocess", *small.args()), "annotation.json", *words)
 
 
-@pytest.mark.parametrize("name", ["../../outside", "a/b", "..", ""])
-def test_ids_cannot_lead_out_of_the_folder(small: SmallSet, name: str) -> None:
+@pytest.mark.parametrize("name", ["../../outside", "a/b", "..", "", "two\nlines", "half \ud83d sign"])
+def test_ids_stay_in_their_folder_and_on_their_line(small: SmallSet, name: str) -> None:
     small.database[name] = {"subset": "validation", "annotations": {"label": "run", "segment": [1, 3]}}
     small.annotate()
-    refused(stage("preprocess", *small.args()), f"video id {name!r} is not a plain name")
+    refused(stage("preprocess", *small.args()), f"video id {name!a} is not a plain name")
 
 
-def test_label_outside_the_list(small: SmallSet) -> None:
-    small.database["x"] = {"subset": "validation", "annotations": {"label": "fly", "segment": [1, 3]}}
+def test_labels_and_dataset_names_stay_in_their_folder(small: SmallSet) -> None:
+    refused(stage("preprocess", *small.args("--dataset", "../out")), "dataset.name is '../out'", "plain name")
+    text = small.annotation.read_text()
+    small.annotation.write_text(text.replace('"walk", "run"', '"walk", "run", "../../outside"'))
+    refused(stage("preprocess", *small.args()), "label '../../outside' is not a plain name")
+
+
+@pytest.mark.parametrize("label", ["fly", ["run"], 3])
+def test_label_outside_the_list(small: SmallSet, label: object) -> None:
+    small.database["x"] = {"subset": "validation", "annotations": {"label": label, "segment": [1, 3]}}
     small.annotate()
-    refused(stage("preprocess", *small.args()), "label 'fly' of video 'x' is not in 'labels'")
+    refused(stage("preprocess", *small.args()), f"label {label!r} of video 'x' is not in 'labels'")
+
+
+def test_dataset_name_of_digits(small: SmallSet) -> None:
+    _done(small, "--dataset", "101")
+    assert (small.output / "101.info").is_file()
+
+
+def test_names_in_other_scripts_are_names(small: SmallSet) -> None:
+    small.add("走る_é", "walk")
+    manifest = _done(small, "--layout", "per-video")
+    assert manifest.videos[-1].id == "走る_é"
+    assert manifest.files[-1].name.isascii()
+
+
+def test_frames_are_numbered_by_the_segment_alone(small: SmallSet) -> None:
+    folder = small.add("late", "run")
+    for number in range(1, 5):
+        (folder / f"image_{number:05d}.jpg").unlink()
+    small.database["late"]["annotations"]["segment"] = [5, 21]
+    small.annotate()
+    manifest = _done(small)
+    assert [(clip.first, clip.last) for clip in manifest.videos[-1].slots()] == [(5, 12), (13, 20)]
+
+
+def test_image_that_claims_to_be_huge_and_dangling_link_are_bad_videos(small: SmallSet) -> None:
+    bomb = small.frames / "walk" / "video_0" / "image_00001.jpg"
+    # PNG header of 60000 x 60000 pixels
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    bomb.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 9) + b"IDAT" + bytes(13))
+    link = small.frames / "run" / "video_1" / "image_00002.jpg"
+    link.unlink()
+    link.symlink_to("nowhere.jpg")
+    reasons = _reasons(_done(small))
+    assert "exceeds limit" in reasons["video_0"]
+    assert reasons["video_1"] == "frame image_00002.jpg is a link that leads nowhere"
 
 
 @pytest.mark.parametrize("segment", [[0, 5], [1], ["1", "5"], [1.0, 5.0], "all"])
@@ -253,6 +299,17 @@ def test_underscores_and_recipe_spellings(small: SmallSet) -> None:
 def test_unknown_option_and_unknown_card(small: SmallSet) -> None:
     refused(stage("preprocess", *small.args("--btach", "3")), "unrecognized arguments: --btach", "--help")
     refused(stage("preprocess", "--model", "resnet3d"), "no model card called 'resnet3d'", "3d_resnet_demo")
+
+
+def test_folder_and_times_of_the_inputs_do_not_show_in_the_manifest(small: SmallSet, tmp_path: Path) -> None:
+    _done(small)
+    before = (small.output / "manifest.json").read_text()
+    os.utime(small.frames / "run" / "video_1" / "image_00003.jpg")
+    (tmp_path / "moved").mkdir()
+    small.annotation = small.annotation.rename(tmp_path / "moved" / "annotation.json")
+    done = stage("preprocess", *small.args())
+    assert "files made" in done.stdout
+    assert (small.output / "manifest.json").read_text() == before
 
 
 def test_manifest_holds_no_time_and_says_how_tensors_were_made(small: SmallSet) -> None:

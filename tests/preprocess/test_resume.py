@@ -78,6 +78,16 @@ def test_killed_run_resumes_to_the_same_bytes(large: SmallSet, layout: str) -> N
     assert len(kept) >= 3
 
 
+def test_killed_run_of_another_plan_leaves_no_file_of_the_first(large: SmallSet) -> None:
+    assert stage("preprocess", *large.args("--layout", "per-clip")).returncode == 0
+    process = _start(large, "--layout", "per-video", "--workers", "1")
+    _wait(lambda: any(large.output.glob("video_*.bin")), process)
+    process.kill()
+    process.wait()
+    assert stage("preprocess", *large.args("--layout", "per-video")).returncode == 0
+    assert {path.name[:6] for path in large.output.glob("*.bin")} == {"video_"}
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_run_ends_clean_and_resumes(large: SmallSet, stop: signal.Signals) -> None:
     process = _start(large, "--layout", "per-video", "--workers", "2")

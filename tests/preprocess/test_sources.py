@@ -69,17 +69,26 @@ def test_broken_videos_are_skipped_with_their_reason(small: SmallSet) -> None:
     whole = (videos / "run" / "video_1.avi").read_bytes()
     (videos / "run" / "video_1.avi").write_bytes(whole[: len(whole) // 2])
     (videos / "run" / "video_3.avi").write_bytes(b"this is no video at all")
-    small.database["video_2"]["annotations"]["segment"] = [1, 31]
+    small.database["video_2"]["annotations"]["segment"] = [1, 10**9]
     small.annotate()
     done = stage("preprocess", *small.args("--video-path", videos))
     assert done.returncode == 0, done.stderr
     reasons = {item.id: item.reason for item in read_manifest(small.output).skipped}
     assert set(reasons) == {"video_1", "video_2", "video_3"}
     assert "frames" in reasons["video_1"]
-    assert reasons["video_2"] == "only 20 frames decode, frame 21 is wanted"
-    assert reasons["video_3"].startswith("cannot be decoded after 0 frames")
+    assert reasons["video_2"] == "its segment ends at frame 999999999, the file holds 20 frames"
+    assert reasons["video_3"].startswith("cannot be opened")
     strict = small.args("--video-path", videos, "--strict", "--workers", "1", "--output", small.root / "strict")
     refused(stage("preprocess", *strict), "video_1")
+
+
+def test_video_cut_off_behind_a_frame_is_noticed_without_a_segment(small: SmallSet) -> None:
+    path = small.root / "videos" / "walk" / "video_0.avi"
+    write_video(path, 0, 40, (24, 32))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    small.database = {"video_0": {"subset": "validation", "annotations": {"label": "walk"}}}
+    small.annotate()
+    refused(stage("preprocess", *small.args("--video-path", small.root / "videos")), "cut off", "of 40 frames")
 
 
 def test_frames_are_decoded_once_and_in_order(tmp_path: Path) -> None:
