@@ -28,7 +28,7 @@ CONVERT = $(CORE) -m convert $(CARD) --graph $(dir $(GRAPH)) --soc $(SOC) $(call
 
 INFER = $(CORE) -m infer $(CARD) --compiled $(dir $(COMPILED)) --batches $(dir $(BATCHES)) \
   $(call option,--engine,ENGINE) $(call option,--devices,DEVICES) $(call option,--precision,PRECISION) \
-  $(call option,--streams,STREAMS)
+  $(call option,--streams,STREAMS) $(call option,--requests,REQUESTS) $(call option,--warmup,WARMUP)
 
 ifdef PYTHON
 CORE := $(PYTHON)
@@ -66,7 +66,7 @@ demo: ## everything on this machine's CPU: synthetic videos, a small trained mod
 graph: $(GRAPH) ## checkpoint -> ONNX ## CHECKPOINT BATCH DTYPE
 batches: $(BATCHES) ## dataset -> batches ## VIDEO_PATH ANNOTATION_PATH SUBSET BATCH LAYOUT DTYPE MAX_CLIPS LIMIT WORKERS STRICT=1
 om: $(if $(SEVERAL),several,$(COMPILED)) ## graph -> compiled model (.om, or OpenVINO IR with SOC=cpu) ## SOC BATCH=10 or BATCH=1,4,8 DYNAMIC_BATCH=1,4,8 FORMAT PRECISION_MODE ATC_ARG DRY_RUN=1
-infer: $(if $(LOOP),loop,$(SCORES)) ## batches x compiled model -> scores, throughput ## ENGINE=acl|ais_bench|msame|openvino|onnxruntime DEVICES=0,1 PRECISION STREAMS LOOP
+infer: $(if $(LOOP),loop,$(SCORES)) ## batches x compiled model -> scores, throughput ## ENGINE=acl|ais_bench|msame|openvino|onnxruntime DEVICES=0,1 PRECISION STREAMS REQUESTS WARMUP LOOP
 accuracy: $(ACCURACY) ## scores -> val.json, accuracy.json ## K MAX_CLIPS IGNORE=1 MIN_ACCURACY
 
 predict: $(COMPILED) ## videos -> labels ## VIDEO="file folder 'name with blanks.mp4'" K

@@ -11,7 +11,7 @@ from pipeline.command import count, positive, run, stage_parser
 from pipeline.console import Console
 
 if TYPE_CHECKING:
-    from infer.engines.base import Engine
+    from infer.engines.base import Backend
     from infer.job import Job
     from infer.run import RunOptions
 
@@ -32,17 +32,36 @@ def _parser() -> argparse.ArgumentParser:
     add("--compiled", metavar="DIR", help="folder of the compiled model (default: build/CARD/compiled/SOC-bN)")
     add("--batches", metavar="DIR", help="folder of the batches (default: build/CARD/batches)")
     add("--output", metavar="DIR", help="folder of the scores (default: build/CARD/scores/SOC-bN)")
-    add("--soc", default="auto", metavar="SOC", help="chooses the default folders: cpu or auto (default: auto)")
+    add(
+        "--soc",
+        default="auto",
+        metavar="SOC",
+        help="chooses the default folders: cpu, Ascend310P3, ... or auto (default: auto)",
+    )
     add("--batch", type=positive, metavar="N", help="chooses the default folders (default: the card's)")
-    add("--engine", default="auto", metavar="NAME", help="auto, openvino or onnxruntime (default: auto)")
+    add(
+        "--engine",
+        default="auto",
+        metavar="NAME",
+        help="openvino, onnxruntime, acl, ais_bench, msame or auto (default)",
+    )
     add("--precision", choices=("f32", "bf16"), default="f32", help="of the arithmetic (default: f32)")
     add("--streams", type=positive, metavar="N", help="batches computed at the same time (default: the engine's)")
+    add("--devices", type=_devices, default=(), metavar="N,N", help="NPUs to share the batches, e.g. 0,1 (default: 0)")
     add("--requests", type=positive, metavar="N", help="batches in flight (default: the engine's)")
     add("--warmup", type=count, default=1, metavar="N", help="batches per request before the clock starts (default: 1)")
     add("--loop", type=positive, metavar="N", help="only measure: all batches N times, no scores, benchmark.json")
     add("--verify", action="store_true", help="compare every batch with its SHA-256 in the manifest")
     add("--force", action="store_true", help="score again what is up to date")
     return parser
+
+
+def _devices(text: str) -> Tuple[int, ...]:
+    """Argparse type: device numbers with commas between them, each once."""
+    words = text.split(",")
+    if not all(word.isdigit() for word in words) or len(set(words)) < len(words):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of different device numbers such as 0,1")
+    return tuple(int(word) for word in words)
 
 
 def _infer(args: argparse.Namespace) -> int:
@@ -58,8 +77,9 @@ def _infer(args: argparse.Namespace) -> int:
     options = RunOptions(args.warmup, args.verify, args.force, args.loop or 0)
     choices = choose(args.engine, job.record, compiled)
     for index, choice in enumerate(choices):
-        engine = choice.engine(compiled, job.record, Options(args.precision, args.streams, args.requests))
-        console.say(f"engine {engine.name} {engine.version()}, {args.precision} ({choice.reason})")
+        chosen = Options(args.precision, args.streams, args.requests, args.devices)
+        engine = choice.engine(compiled, job.record, chosen)
+        console.say(f"engine {engine.name} {engine.version()}, {engine.precision} ({choice.reason})")
         try:
             return _carry_out(job, engine, output, options, console)
         except EngineMissingError as error:
@@ -89,9 +109,11 @@ def _folders(args: argparse.Namespace) -> Tuple[Path, Path, Path]:
 def _warn_cards(job: Job, console: Console) -> None:
     if job.manifest.card != job.record.card:
         console.warn(f"the batches were made with card {job.manifest.card}, the model with {job.record.card}")
+    if job.record.transform_digest not in ("", job.manifest.transform_digest):
+        console.warn("the batches were made with another transform than the model's card has: expect wrong answers")
 
 
-def _carry_out(job: Job, engine: Engine, output: Path, options: RunOptions, console: Console) -> int:
+def _carry_out(job: Job, engine: Backend, output: Path, options: RunOptions, console: Console) -> int:
     from infer.benchmark import benchmark
     from infer.report import show
     from infer.run import find_current
@@ -110,7 +132,7 @@ def _carry_out(job: Job, engine: Engine, output: Path, options: RunOptions, cons
     if summary.throughput is not None:
         show(summary.throughput, console)
     else:
-        console.result("every batch was kept from an earlier run; --loop measures the speed")
+        console.result("every batch was kept from an interrupted run; --loop measures the speed")
     return 0
 
 

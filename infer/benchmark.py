@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Optional
 
-from infer.engines.base import Engine, Result
-from infer.execute import execute, warm_up
+from infer.dispatch import carry_out
+from infer.engines.base import Backend
 from infer.groups import Group
 from infer.job import Job
+from infer.journal import Entry
 from infer.measure import throughput, work_of
-from infer.reader import BatchReader
-from infer.run import RunOptions, describe, option_facts
+from infer.run import RunOptions, describe, host_facts, option_facts
+from infer.task import Hooks, Task
 from pipeline.artifact import folder_lock, write_json
 from pipeline.console import Console
 from pipeline.records import Summary, Throughput
@@ -20,7 +23,7 @@ FILE_NAME = "benchmark.json"
 VERSION = 1
 
 
-def benchmark(job: Job, engine: Engine, output: Path, options: RunOptions, console: Console) -> Throughput:
+def benchmark(job: Job, engine: Backend, output: Path, options: RunOptions, console: Console) -> Throughput:
     """Run all batches ``options.loops`` times, write ``benchmark.json`` and return its figures.
 
     Scores and summary of the folder are left as they are. The wall clock covers reading (from the second loop on
@@ -30,18 +33,20 @@ def benchmark(job: Job, engine: Engine, output: Path, options: RunOptions, conso
         RequestError: the engine cannot load or run the model, a batch cannot be used, another run writes here.
     """
     with folder_lock(output):
-        with engine:
-            settings = option_facts(engine, options)
-            warmup = warm_up(engine, job.feed, options.warmup)
-            reader = BatchReader(job.batches, job.manifest.tensor, job.feed, options.verify)
-            clock = execute(engine, reader, job.groups * options.loops, _discard, console)
-        work = work_of(job.manifest, job.groups, options.loops)
-        figures = throughput(work, clock, warmup, 0, options.loops)
-        _write(output, describe(job, engine), figures, clock.latency_ms, settings)
+        task = Task(job, job.groups * options.loops, None, options.warmup, options.verify)
+        outcome = carry_out(engine, task, Hooks(_nothing, _discard, console))
+        work, clock = work_of(job.manifest, job.groups, options.loops), outcome.clock
+        figures = throughput(work, clock, outcome.warmup, 0, options.loops)
+        described = replace(describe(job, engine), host=host_facts(engine))
+        _write(output, described, figures, clock.latency_ms, option_facts(outcome, task))
     return figures
 
 
-def _discard(_group: Group, _result: Result) -> None:
+def _nothing() -> None:
+    pass
+
+
+def _discard(_group: Group, _entry: Optional[Entry]) -> None:
     pass
 
 

@@ -5,16 +5,43 @@ from __future__ import annotations
 import itertools
 import time
 from contextlib import closing
-from typing import Callable, List, Tuple
+from typing import Callable, Iterable, Optional, Tuple
 
 import numpy as np
 
 from infer.engines.base import Engine, Result
 from infer.groups import Group
+from infer.journal import Entry
 from infer.measure import Clock
 from infer.reader import BatchReader, read_ahead
-from pipeline.console import Console
+from infer.task import Hooks, Outcome, Task
+from infer.undisturbed import undisturbed
 from pipeline.tensor import TensorSpec
+
+Consume = Callable[[Group, Result, Optional[Entry]], None]
+
+
+def stream(engine: Engine, task: Task, hooks: Hooks) -> Outcome:
+    """Open ``engine`` and run ``task`` on it, in this process.
+
+    Raises:
+        RequestError: the engine cannot load or run the model, or a file cannot be used; results kept so far stay.
+    """
+    with engine:
+        settings = engine.settings()
+        warmup = warm_up(engine, task.job.feed, task.warmup)
+        hooks.begin()
+        clock = Clock()
+        total = sum(group.clips for group in task.groups)
+        with hooks.console.progress(total, "clips") as progress:
+
+            def consume(group: Group, result: Result, entry: Optional[Entry]) -> None:
+                hooks.keep(group, entry)
+                clock.add(result.start, result.end, result.compute_ms)
+                progress.advance(group.clips)
+
+            execute(engine, task, task.groups, consume)
+    return Outcome(clock, warmup, settings)
 
 
 def warm_up(engine: Engine, feed: TensorSpec, rounds: int) -> Tuple[int, float]:
@@ -31,24 +58,19 @@ def warm_up(engine: Engine, feed: TensorSpec, rounds: int) -> Tuple[int, float]:
     return batches, time.perf_counter() - start
 
 
-def execute(
-    engine: Engine,
-    reader: BatchReader,
-    groups: List[Group],
-    consume: Callable[[Group, Result], None],
-    console: Console,
-) -> Clock:
-    """Read, run and ``consume`` every group, in order; reading goes on while the engine works.
+def execute(engine: Engine, task: Task, groups: Iterable[Group], consume: Consume) -> None:
+    """Read, run, write and ``consume`` each of ``groups``, in order; reading goes on while the engine works.
+
+    ``groups`` is asked for the next one only when there is room for it.
 
     Raises:
         RequestError: a file cannot be used, or the engine fails; results consumed so far stay.
     """
-    clock = Clock()
-    feeds = read_ahead(reader.read, groups, engine.requests + 1)
-    total = sum(group.clips for group in groups)
-    with console.progress(total, "clips") as progress, closing(feeds), closing(engine.infer(feeds)) as results:
-        for group, result in zip(groups, results):
-            consume(group, result)
-            clock.add(result)
-            progress.advance(group.clips)
-    return clock
+    reader = BatchReader(task.job.batches, task.job.manifest.tensor, task.job.feed, task.verify, engine.allocate)
+    done, ahead = itertools.tee(groups)
+    feeds = read_ahead(reader.read, ahead, engine.read_ahead)
+    with closing(feeds), closing(engine.infer(feeds)) as results:
+        for group, result in zip(done, results):
+            # A result is written and recorded, or neither.
+            with undisturbed():
+                consume(group, result, task.scores.write(group, result.outputs) if task.scores else None)

@@ -11,7 +11,7 @@ from pipeline.artifact import sha256_file
 from pipeline.errors import RequestError
 from pipeline.manifest import FILE_NAME, Manifest, read_manifest
 from pipeline.records import CompiledRecord, read_record
-from pipeline.tensor import TensorSpec, check_feed
+from pipeline.tensor import DYNAMIC, TensorSpec, check_feed
 
 RECORD = "model.json"
 _CONVERT = "run python -m convert first"
@@ -42,7 +42,8 @@ class Job:
         """What one result file holds, per output: where files were joined, its share of the batch."""
         batch = self.manifest.tensor.batch
         joined = self.feed.batch != batch
-        return [spec.with_batch(batch) if joined else spec for spec in self.record.outputs]
+        specs = self.record.outputs
+        return [spec.with_batch(batch) if joined or spec.batch == DYNAMIC else spec for spec in specs]
 
 
 def load_job(compiled: Path, batches: Path) -> Job:
@@ -59,6 +60,7 @@ def load_job(compiled: Path, batches: Path) -> Job:
     (model_input,) = record.inputs
     feed = feed_spec(manifest, model_input)
     check_feed(model_input, feed, compiled / record.file, batches)
+    _check_gear(record, feed.batch, compiled / record.file)
     _check_files(batches, manifest)
     groups = make_groups(manifest, feed.batch // manifest.tensor.batch)
     if feed.batch != manifest.tensor.batch:
@@ -78,6 +80,16 @@ def _read_model(folder: Path) -> CompiledRecord:
     if len(record.inputs) != 1:
         raise RequestError(f"has {len(record.inputs)} inputs, batches feed one", folder / record.file)
     return record
+
+
+def _check_gear(record: CompiledRecord, batch: int, model: Path) -> None:
+    if record.gears and batch not in record.gears:
+        sizes = ", ".join(map(str, record.gears))
+        raise RequestError(
+            f"was compiled for batches of {sizes}, these hold {batch}",
+            model,
+            f"preprocess with --batch {record.batch}, or convert with a --dynamic-batch that lists {batch}",
+        )
 
 
 def _check_outputs(record: CompiledRecord, batch: int, folder: Path) -> None:

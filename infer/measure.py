@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Iterable, List, Sequence, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from infer.engines.base import Result
 from infer.groups import Group
 from pipeline.manifest import Manifest
-from pipeline.records import Latency, Rate, Throughput
+from pipeline.records import DeviceCompute, Latency, Rate, Throughput
 
 
 @dataclass
 class Clock:
-    """Starts with the first read; each finished batch moves the end, after its results are written."""
+    """Starts with the first read; each finished batch moves the end, after its results are written.
+
+    Attributes:
+        compute_ms: By device, the milliseconds of each execution alone, where ``source`` measured them.
+        source: Who did; as in :class:`DeviceCompute`.
+        covers: What lies between begin and end.
+    """
 
     begin: float = field(default_factory=time.perf_counter)
     end: float = 0.0
     intervals: List[Tuple[float, float]] = field(default_factory=list)
+    compute_ms: Dict[int, List[float]] = field(default_factory=dict)
+    source: str = "events"
+    covers: str = "first read to last write"
 
-    def add(self, result: Result) -> None:
+    def add(self, start: float, end: float, compute_ms: Optional[float] = None, device: int = 0) -> None:
         """Count a batch whose results have been dealt with."""
-        self.intervals.append((result.start, result.end))
+        self.intervals.append((start, end))
+        if compute_ms is not None:
+            self.compute_ms.setdefault(device, []).append(compute_ms)
         self.end = time.perf_counter()
 
     @property
@@ -91,7 +101,18 @@ def throughput(work: Work, clock: Clock, warmup: Tuple[int, float], resumed: int
         warmup_s=round(warmup[1], 4),
         resumed_batches=resumed,
         loops=loops,
+        device_compute=_device_compute(work, clock),
+        wall_covers=clock.covers,
     )
+
+
+def _device_compute(work: Work, clock: Clock) -> Optional[DeviceCompute]:
+    every = [value for values in clock.compute_ms.values() for value in values]
+    if not every:
+        return None
+    batch = work.slots / work.batches
+    rates = [1000 * batch / max(float(np.mean(values)), 1e-6) for values in clock.compute_ms.values()]
+    return DeviceCompute(clock.source, _latency([round(value, 4) for value in every]), round(sum(rates), 3))
 
 
 def covered(intervals: Iterable[Tuple[float, float]]) -> float:

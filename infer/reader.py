@@ -12,9 +12,17 @@ from typing import Callable, Deque, Generator, Iterable
 import numpy as np
 
 from infer.groups import Group
+from pipeline.artifact import sha256_file
 from pipeline.errors import RequestError
 from pipeline.manifest import BatchFile
 from pipeline.tensor import TensorSpec
+
+# One alone cannot keep up with a fast device: a batch may be tens of megabytes.
+_READERS = 2
+
+
+def _allocate(spec: TensorSpec) -> np.ndarray:
+    return np.empty(spec.shape, spec.dtype)
 
 
 @dataclass(frozen=True)
@@ -26,12 +34,14 @@ class BatchReader:
         file: Tensor of one file.
         feed: Tensor of one execution: one file, or several single-clip files; slots without a file are zero.
         verify: Compare every file's SHA-256 with the manifest's.
+        allocate: Gives the array to read into.
     """
 
     folder: Path
     file: TensorSpec
     feed: TensorSpec
     verify: bool = False
+    allocate: Callable[[TensorSpec], np.ndarray] = _allocate
 
     def read(self, group: Group) -> np.ndarray:
         """Return the array of one execution, C order, of shape and dtype ``feed``.
@@ -39,11 +49,11 @@ class BatchReader:
         Raises:
             RequestError: a file is shorter or longer than its tensor, or with ``verify`` is not the manifest's.
         """
-        whole = len(group.files) * self.file.batch == self.feed.batch
-        array = (np.empty if whole else np.zeros)(self.feed.shape, self.feed.dtype)
+        array = self.allocate(self.feed)
         view = array.reshape(-1).view(np.uint8).data
         for index, file in enumerate(group.files):
             self._fill(view[index * self.file.nbytes : (index + 1) * self.file.nbytes], file)
+        array[len(group.files) * self.file.batch :] = 0
         return array
 
     def _fill(self, view: memoryview, file: BatchFile) -> None:
@@ -61,7 +71,19 @@ class BatchReader:
 
 
 def _verify(view: memoryview, file: BatchFile, path: Path) -> None:
-    found = hashlib.sha256(view).hexdigest()
+    _compare(hashlib.sha256(view).hexdigest(), file, path)
+
+
+def verify_file(path: Path, file: BatchFile) -> None:
+    """Compare the SHA-256 of a batch file with the manifest's.
+
+    Raises:
+        RequestError: they differ.
+    """
+    _compare(sha256_file(path), file, path)
+
+
+def _compare(found: str, file: BatchFile, path: Path) -> None:
     if found != file.sha256:
         raise RequestError(
             f"has SHA-256 {found[:12]}..., the manifest says {file.sha256[:12]}...", path, "preprocess again"
@@ -71,8 +93,8 @@ def _verify(view: memoryview, file: BatchFile, path: Path) -> None:
 def read_ahead(
     read: Callable[[Group], np.ndarray], groups: Iterable[Group], depth: int
 ) -> Generator[np.ndarray, None, None]:
-    """Yield ``read(group)`` for every group, in order, up to ``depth`` of them read beforehand by a second thread."""
-    pool = ThreadPoolExecutor(1)
+    """Yield ``read(group)`` for every group, in order, up to ``depth`` of them read beforehand by other threads."""
+    pool = ThreadPoolExecutor(_READERS)
     pending: Deque[Future[np.ndarray]] = deque()
     try:
         for group in groups:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pipeline.console import Console
-from pipeline.records import Rate, Throughput
+from typing import List
 
-_WALL = "wall: first read to last write"
+from pipeline.console import Console
+from pipeline.records import Latency, Rate, Throughput
+
 _BENCHMARK_WALL = "wall: first read to last result, nothing written"
 _COMPUTE = "compute: at least one batch on the device"
 
@@ -14,28 +15,37 @@ def show(figures: Throughput, console: Console, benchmark: bool = False) -> None
     """Show what was counted, the rates over both intervals, and the latencies."""
     console.result(_counted(figures))
     wall, compute = figures.wall, figures.compute
+    covers = _BENCHMARK_WALL if benchmark else f"wall: {figures.wall_covers}"
     console.table(
         ["", "seconds", "clips/s", "videos/s", "frames/s", "slots/s"],
-        [_row(_COMPUTE, compute), _row(_BENCHMARK_WALL if benchmark else _WALL, wall)],
+        [_row(_COMPUTE, compute), _row(covers, wall)],
     )
-    latency = figures.latency
-    console.table(
-        [f"latency of {latency.count} batches, ms", "mean", "p50", "p90", "p99", "max"],
-        [
-            [
-                "submission to completion",
-                *(f"{value:.2f}" for value in (latency.mean_ms, latency.p50_ms, latency.p90_ms)),
-                *(f"{value:.2f}" for value in (latency.p99_ms, latency.max_ms)),
-            ]
-        ],
-    )
+    device = figures.device_compute
+    # Tools report executions alone; there is no second figure to show.
+    rows = []
+    if device is None or device.batch != figures.latency:
+        rows.append(_latency_row("submission to completion", figures.latency))
+    if device is not None:
+        rows.append(_latency_row(f"execution alone ({device.source})", device.batch))
+    head = f"latency of {figures.latency.count} batches, ms"
+    console.table([head, "mean", "p50", "p90", "p99", "max"], rows)
+    if device is not None:
+        console.result(
+            f"device compute: {device.slots_per_s:.2f} slots/s = 1000 * batch / mean ms, as ais_bench reports it"
+        )
+
+
+def _latency_row(name: str, latency: Latency) -> List[str]:
+    values = (latency.mean_ms, latency.p50_ms, latency.p90_ms, latency.p99_ms, latency.max_ms)
+    return [name, *(f"{value:.2f}" for value in values)]
 
 
 def _counted(figures: Throughput) -> str:
     head = f"{figures.batches} batches: {figures.clips} clips of {figures.videos} videos, {figures.frames} frames"
     loops = f" in {figures.loops} loops" if figures.loops > 1 else ""
     kept = f"; {figures.resumed_batches} batches kept from an earlier run" if figures.resumed_batches else ""
-    warm = f"; warm-up: {figures.warmup_batches} batches, {figures.warmup_s:.2f} s" if figures.warmup_batches else ""
+    took = f", {figures.warmup_s:.2f} s" if figures.warmup_s else ""
+    warm = f"; warm-up: {figures.warmup_batches} batches{took}" if figures.warmup_batches else ""
     return f"{head}{loops}, {figures.padded_slots} padded slots{kept}{warm}"
 
 

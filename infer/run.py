@@ -6,21 +6,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from infer.engines.base import Engine, Result
-from infer.execute import execute, warm_up
+from infer.dispatch import carry_out
+from infer.engines.base import Backend
 from infer.groups import Group
 from infer.job import Job
 from infer.journal import Entry, Identity, Journal, Progress
 from infer.measure import throughput, work_of
-from infer.reader import BatchReader
 from infer.scores import SUMMARY, ScoreFolder
-from pipeline import facts
+from infer.task import Hooks, Outcome, Task
+from pipeline import ascend_host, facts
 from pipeline.artifact import folder_lock, remove_partials
 from pipeline.console import Console
 from pipeline.manifest import FILE_NAME
 from pipeline.records import Summary, find_record, write_record
-
-PRECISIONS = {"f32": "float32", "bf16": "bfloat16"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class RunOptions:
     loops: int = 0
 
 
-def find_current(job: Job, engine: Engine, output: Path) -> Optional[Summary]:
+def find_current(job: Job, engine: Backend, output: Path) -> Optional[Summary]:
     """Return the summary of an earlier run that did all of ``job``, or None; the engine is not opened."""
     former = find_record(output / SUMMARY, Summary)
     if former is not None and _folder(job, output).is_current(describe(job, engine), former):
@@ -41,7 +39,7 @@ def find_current(job: Job, engine: Engine, output: Path) -> Optional[Summary]:
     return None
 
 
-def run(job: Job, engine: Engine, output: Path, options: RunOptions, console: Console) -> Summary:
+def run(job: Job, engine: Backend, output: Path, options: RunOptions, console: Console) -> Summary:
     """Bring ``output`` up to date with ``job`` and return its summary.
 
     Results of an earlier or interrupted run are kept where model, engine, precision and batch are the same. The
@@ -58,13 +56,13 @@ def run(job: Job, engine: Engine, output: Path, options: RunOptions, console: Co
     return summary
 
 
-def describe(job: Job, engine: Engine) -> Summary:
-    """Return the summary of running ``job``, without what only the run itself can tell."""
+def describe(job: Job, engine: Backend) -> Summary:
+    """Return the summary of running ``job``, without what only the run itself can tell and without the host."""
     return Summary(
         engine=engine.name,
         engine_version=engine.version(),
         device=engine.device,
-        precision=PRECISIONS[engine.options.precision],
+        precision=engine.precision,
         card=job.record.card,
         soc=job.record.soc,
         model_sha256=job.record.sha256,
@@ -74,19 +72,24 @@ def describe(job: Job, engine: Engine) -> Summary:
         outputs=job.outputs,
         files=[],
         throughput=None,
-        host={**facts.host(), "versions": facts.versions(("numpy", *engine.distributions))},
     )
 
 
-def option_facts(engine: Engine, options: RunOptions) -> Dict[str, Any]:
-    """Return the options of a run for its record, with what the engine chose itself; the engine must be open."""
-    return {**engine.settings(), "warmup": options.warmup, "verify": options.verify}
+def host_facts(engine: Backend) -> Dict[str, Any]:
+    """Return this host's processor, memory, versions and, where there are any, NPUs; may run npu-smi, once."""
+    versions = facts.versions(("numpy", *engine.distributions))
+    return {**facts.host(), "versions": versions, "ascend": ascend_host.facts()}
+
+
+def option_facts(outcome: Outcome, task: Task) -> Dict[str, Any]:
+    """Return the options of a run for its record, with what the engine chose itself."""
+    return {**outcome.settings, "warmup": task.warmup, "verify": task.verify}
 
 
 class _Run:
     """One run over one folder: what is kept, what is to do, and how it is done."""
 
-    def __init__(self, job: Job, engine: Engine, output: Path, options: RunOptions, console: Console) -> None:
+    def __init__(self, job: Job, engine: Backend, output: Path, options: RunOptions, console: Console) -> None:
         self._job, self._engine, self._options, self._console = job, engine, options, console
         self._folder = _folder(job, output)
         self._journal = Journal(output)
@@ -103,23 +106,31 @@ class _Run:
         job, options = self._job, self._options
         if self._kept:
             self._console.say(f"{self._kept} of {len(job.groups)} batches are kept from an earlier run")
-        with self._engine as engine:
-            settings = option_facts(engine, options)
-            warmup = warm_up(engine, job.feed, options.warmup)
-            self._begin()
-            reader = BatchReader(job.batches, job.manifest.tensor, job.feed, options.verify)
-            clock = execute(engine, reader, self.todo, self._keep, self._console)
-        figures = throughput(work_of(job.manifest, self.todo), clock, warmup, self._kept)
-        return replace(self._summary(), throughput=figures, latency_ms=clock.latency_ms, options=settings)
+        task = Task(job, self.todo, self._folder, options.warmup, options.verify)
+        outcome = carry_out(self._engine, task, Hooks(self._begin, self._keep, self._console))
+        figures = throughput(work_of(job.manifest, self.todo), outcome.clock, outcome.warmup, self._kept)
+        facts = option_facts(outcome, task)
+        return replace(self._summary(), throughput=figures, latency_ms=outcome.clock.latency_ms, options=facts)
 
     def adopt(self) -> Summary:
-        """Take the results as they are, all of an earlier run; without a run there are no figures."""
+        """Take the results as they are, all of earlier runs; the figures stay those that were measured with them."""
+        former = find_record(self._folder.path / SUMMARY, Summary)
         self._begin()
-        return self._summary()
+        summary = self._summary()
+        if former is None or former.throughput is None:
+            return summary
+        self._console.say("every batch was kept from an earlier run; its figures follow")
+        return replace(
+            summary,
+            throughput=former.throughput,
+            latency_ms=former.latency_ms,
+            options=former.options,
+            host=former.host,
+        )
 
     def _summary(self) -> Summary:
         files = [file for group in self._job.groups for file in self._entries[group.key].files]
-        return replace(describe(self._job, self._engine), files=files)
+        return replace(describe(self._job, self._engine), files=files, host=host_facts(self._engine))
 
     def _begin(self) -> None:
         """Withdraw what is no longer valid; until then the folder is as an earlier run left it."""
@@ -130,10 +141,10 @@ class _Run:
         self._folder.withdraw(owned - {file.name for entry in kept for file in entry.files})
         self._journal.start(self._identity, kept)
 
-    def _keep(self, group: Group, result: Result) -> None:
-        entry = self._folder.write(group, result.outputs)
-        self._journal.add(entry)
-        self._entries[group.key] = entry
+    def _keep(self, group: Group, entry: Optional[Entry]) -> None:
+        if entry is not None:
+            self._journal.add(entry)
+            self._entries[group.key] = entry
 
 
 def _folder(job: Job, output: Path) -> ScoreFolder:

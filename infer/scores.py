@@ -12,6 +12,7 @@ import numpy as np
 from infer.groups import Group
 from infer.journal import Entry, Progress
 from pipeline.artifact import replacing, sha256_file
+from pipeline.manifest import BatchFile
 from pipeline.records import ScoreFile, Summary
 
 SUMMARY = "summary.json"
@@ -47,12 +48,24 @@ class ScoreFolder:
         files = []
         for position, file in enumerate(group.files):
             for index, rows in enumerate(split):
-                data = np.ascontiguousarray(rows[position]).tobytes()
-                name = _name(file.name, index)
-                with replacing(self.path / name) as temporary:
-                    temporary.write_bytes(data)
-                files.append(ScoreFile(name, file.name, index, hashlib.sha256(data).hexdigest()))
+                files.append(self._put(file, index, np.ascontiguousarray(rows[position]).tobytes()))
         return Entry(group.key, files)
+
+    def adopt(self, group: Group, results: List[List[bytes]]) -> Entry:
+        """Write what a tool has computed.
+
+        Args:
+            group: The batch files that were fed.
+            results: Per file of the group, the bytes of each output.
+        """
+        pairs = zip(group.files, results)
+        return Entry(group.key, [self._put(file, i, data) for file, found in pairs for i, data in enumerate(found)])
+
+    def _put(self, source: BatchFile, index: int, data: bytes) -> ScoreFile:
+        name = _name(source.name, index)
+        with replacing(self.path / name) as temporary:
+            temporary.write_bytes(data)
+        return ScoreFile(name, source.name, index, hashlib.sha256(data).hexdigest())
 
     def holds(self, files: Iterable[ScoreFile]) -> bool:
         """True where every file is there and has the recorded digest."""

@@ -1,4 +1,4 @@
-"""What every in-process engine is: opened on a compiled model, it turns a stream of batches into results in order."""
+"""What every engine is; those in this process are opened on a compiled model and turn batches into results in order."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from pipeline.records import CompiledRecord
 from pipeline.tensor import DYNAMIC, TensorSpec
 
 Self = TypeVar("Self", bound="Engine")
+_PRECISIONS = {"f32": "float32", "bf16": "bfloat16"}
 
 
 @dataclass(frozen=True)
@@ -42,40 +43,45 @@ class Options:
         precision: ``f32`` or ``bf16``.
         streams: Batches computed at the same time.
         requests: Batches in flight.
+        devices: Numbers of the NPUs; () is the engine's default.
     """
 
     precision: str = "f32"
     streams: Optional[int] = None
     requests: Optional[int] = None
+    devices: Tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Result:
-    """Outputs of one batch, and when it was on the device, in seconds of ``time.perf_counter``."""
+    """Outputs of one batch, and when it was on the device, in seconds of ``time.perf_counter``.
+
+    ``compute_ms`` is the execution alone, as the device's own clock has it, without copies and without waiting for
+    other batches; None where that cannot be told.
+    """
 
     outputs: List[np.ndarray]
     start: float
     end: float
+    compute_ms: Optional[float] = None
 
 
 class EngineMissingError(RequestError):
     """The engine's library is not on this host, or cannot be imported."""
 
 
-class Engine(abc.ABC):
-    """A compiled model on a device; use it as a context manager.
+class Backend(abc.ABC):
+    """What runs compiled models: an engine in this process, or a tool that is handed folders.
 
-    What can be checked once is checked here: that the model is what its record says and that every batch fits. A new
-    engine fills in the methods that begin with an underscore, and names its library, the distributions that bring it
-    and the formats it runs.
+    A backend names its library, the distributions that bring it, the formats it runs and what to do without it.
     """
 
     name: ClassVar[str]
     library: ClassVar[str]
     distributions: ClassVar[Tuple[str, ...]]
     formats: ClassVar[Tuple[str, ...]]
+    remedy: ClassVar[str]
     precisions: ClassVar[Tuple[str, ...]] = ("f32",)
-    device = "CPU"
 
     def __init__(self, folder: Path, record: CompiledRecord, options: Options) -> None:
         self.model = folder / record.file
@@ -92,6 +98,51 @@ class Engine(abc.ABC):
         """Return the installed version, without importing the library."""
         return next(iter(versions(cls.distributions).values()), "unknown")
 
+    @property
+    def device(self) -> str:
+        """What computes, in words."""
+        return "CPU"
+
+    @property
+    def precision(self) -> str:
+        """Precision of the arithmetic as a record spells it."""
+        return _PRECISIONS[self.options.precision]
+
+    def check_options(self) -> None:
+        """Refuse options that this backend does not have.
+
+        Raises:
+            RequestError: naming the option.
+        """
+        if self.options.precision not in self.precisions:
+            raise RequestError(
+                f"the {self.name} engine computes in {' or '.join(self.precisions)}, not {self.options.precision}",
+                "--precision",
+            )
+        if self.options.devices:
+            raise RequestError(f"the {self.name} engine runs on the processor", "--devices", "leave --devices out")
+
+    @abc.abstractmethod
+    def __enter__(self) -> Engine:
+        """Return the opened engine.
+
+        Raises:
+            EngineMissingError: what it needs is not on this host.
+            RequestError: it cannot run the model, or not in this process.
+        """
+
+    @abc.abstractmethod
+    def __exit__(self, kind: Optional[Type[BaseException]], error: object, trace: object) -> None:
+        """Release everything."""
+
+
+class Engine(Backend):
+    """A compiled model on a device, in this process; use it as a context manager, on one thread.
+
+    What can be checked once is checked here: that the model is what its record says and that every batch fits. A new
+    engine fills in the methods that begin with an underscore.
+    """
+
     def __enter__(self: Self) -> Self:
         """Load the model.
 
@@ -99,19 +150,35 @@ class Engine(abc.ABC):
             EngineMissingError: the library cannot be imported.
             RequestError: it cannot load the model, or the model is not what its record says.
         """
-        self._check_options()
+        self.check_options()
         try:
             with self._failures("cannot load it", "convert again"):
                 self._open()
             _check_same(self.inputs(), self.record.inputs, self.model)
             _check_same(self.outputs(), self.record.outputs, self.model)
         except BaseException:
-            self.close()
+            self._close_after_failure()
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: Optional[Type[BaseException]], error: object, trace: object) -> None:
+        """Release the model; what fails while it is released is reported only where nothing else has failed."""
+        if kind is None:
+            self.close()
+        else:
+            self._close_after_failure()
+
+    def _close_after_failure(self) -> None:
+        with contextlib.suppress(RequestError):
+            self.close()
+
+    def allocate(self, spec: TensorSpec) -> np.ndarray:
+        """Return an array of shape and dtype ``spec``, of any content, to be filled with a batch and fed.
+
+        An engine that copies to a device gives out memory that it can copy from at full speed. May be called on any
+        thread while the engine is open; the array must not be touched after it is closed.
+        """
+        return np.empty(spec.shape, spec.dtype)
 
     def infer(self, feeds: Iterable[np.ndarray]) -> Generator[Result, None, None]:
         """Yield the result of every feed, in order, keeping :attr:`requests` batches in flight.
@@ -144,6 +211,11 @@ class Engine(abc.ABC):
     @abc.abstractmethod
     def requests(self) -> int:
         """Batches in flight."""
+
+    @property
+    def read_ahead(self) -> int:
+        """Batches to read before they are asked for."""
+        return self.requests + 1
 
     @abc.abstractmethod
     def inputs(self) -> List[TensorSpec]:
@@ -179,16 +251,13 @@ class Engine(abc.ABC):
         flight.popleft()
         return result
 
-    def _check_options(self) -> None:
-        if self.options.precision not in self.precisions:
-            raise RequestError(
-                f"the {self.name} engine computes in {' or '.join(self.precisions)}, not {self.options.precision}",
-                "--precision",
-            )
-
     def _check_feed(self, feed: np.ndarray) -> None:
         (spec,) = self.record.inputs
-        if feed.shape != spec.shape or feed.dtype != np.dtype(spec.dtype) or not feed.flags.c_contiguous:
+        if (
+            not _extents_fit(spec.shape, feed.shape)
+            or feed.dtype != np.dtype(spec.dtype)
+            or not feed.flags.c_contiguous
+        ):
             raise RequestError(f"a batch is {feed.dtype} {feed.shape}, the model takes {spec}", self.model)
 
     @contextlib.contextmanager
@@ -229,10 +298,13 @@ def _check_same(found: List[TensorSpec], expected: List[TensorSpec], model: Path
 
 
 def _fits(found: TensorSpec, expected: TensorSpec) -> bool:
-    shapes = len(found.shape) == len(expected.shape) and all(
-        extent in (DYNAMIC, want) for extent, want in zip(found.shape, expected.shape)
-    )
+    shapes = _extents_fit(found.shape, expected.shape)
     return shapes and (found.name, found.dtype) == (expected.name, expected.dtype)
 
 
-EngineClass = Type[Engine]
+def _extents_fit(allowed: Sequence[int], shape: Sequence[int]) -> bool:
+    same_rank = len(allowed) == len(shape)
+    return same_rank and all(extent in (DYNAMIC, want) for extent, want in zip(allowed, shape))
+
+
+BackendClass = Type[Backend]

@@ -30,6 +30,7 @@ class OnnxRuntimeEngine(Engine):
     library = "onnxruntime"
     distributions = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-cann")
     formats = ("onnx",)
+    remedy = "pip install onnxruntime"
     _session: Any = None
     _pool: Optional[ThreadPoolExecutor] = None
 

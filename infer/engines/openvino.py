@@ -35,6 +35,7 @@ class OpenVinoEngine(Engine):
     library = "openvino"
     distributions = ("openvino",)
     formats = ("openvino", "onnx")
+    remedy = "pip install openvino"
     precisions = ("f32", "bf16")
 
     def __init__(self, folder: Path, record: CompiledRecord, options: Options) -> None:

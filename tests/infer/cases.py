@@ -86,7 +86,7 @@ def write_batches(
         data = np.concatenate([part, padding]).tobytes()
         path = folder / f"batch_{start // batch:05d}.bin"
         path.write_bytes(data)
-        files.append(BatchFile(path.name, len(data), len(part), sha256_file(path), f"key {start}"))
+        files.append(BatchFile(path.name, len(data), len(part), sha256_file(path)))
     places = [(index // batch, index % batch, 1, FRAMES) for index in range(len(clips))]
     videos = [
         Video(f"video {start}", "run", (1, 1 + FRAMES), 0, places[start : start + per_video])
@@ -94,7 +94,19 @@ def write_batches(
     ]
     tensor = TensorSpec(graph.input, graph.dtype, (batch, *graph.shape), "NCTHW")
     manifest = Manifest(
-        *(CARD, "0" * 64, "tiny", "validation", "annotation.json", "0" * 64, layout, tensor, fingerprint(), ["run"]),
+        *(
+            CARD,
+            "0" * 64,
+            "0" * 64,
+            "tiny",
+            "validation",
+            "annotation.json",
+            "0" * 64,
+            layout,
+            tensor,
+            fingerprint(),
+            ["run"],
+        ),
         *(len(videos), files, videos, [], {}),
     )
     write_manifest(folder, manifest)
@@ -159,7 +171,7 @@ class Case:
         clips = clips_of(manifest.tensor.batch, self.graph, seed)
         (self.batches / file.name).write_bytes(clips.tobytes())
         self.clips[number * manifest.tensor.batch :][: file.clips] = clips[: file.clips]
-        manifest.files[number] = replace(file, sha256=sha256_file(self.batches / file.name), key="changed")
+        manifest.files[number] = replace(file, sha256=sha256_file(self.batches / file.name))
         write_manifest(self.batches, manifest)
 
     def state(self) -> dict:

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.telemetry import silence
 from tests.infer.cases import Case
+from tests.infer.npu import Npu
 
 silence()
 
@@ -14,6 +15,11 @@ silence()
 @pytest.fixture
 def case(tmp_path: Path) -> Case:
     return Case(tmp_path)
+
+
+@pytest.fixture
+def npu(tmp_path: Path) -> Npu:
+    return Npu(tmp_path, Case(tmp_path))
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infer.engines.base import Result
 from infer.groups import Group, feed_spec, make_groups
 from infer.journal import NAME, Entry, Identity, Journal
 from infer.measure import Clock, covered, throughput, work_of
@@ -43,7 +42,7 @@ def test_figures_of_a_made_up_run(tmp_path: Path) -> None:
     groups = make_groups(manifest, 1)
     clock = Clock(begin=10.0)
     for number in range(5):
-        clock.add(Result([], 10.0 + number, 10.5 + number))
+        clock.add(10.0 + number, 10.5 + number)
     clock.end = 20.0
     figures = throughput(work_of(manifest, groups), clock, (2, 0.25), 7)
     assert (figures.compute.seconds, figures.wall.seconds) == (2.5, 10.0)

@@ -155,8 +155,8 @@ def test_engine_that_cannot_run_the_format(case: Case, refused: Callable) -> Non
 
 def test_format_that_no_engine_runs(case: Case, refused: Callable) -> None:
     case.build()
-    write_model(case.compiled, case.graph, form="onnx", format="om")
-    refused(case.infer(), "format om", "no engine of this release")
+    write_model(case.compiled, case.graph, form="onnx", format="tflite")
+    refused(case.infer(), "format tflite", "no engine of this release")
 
 
 def test_engine_that_does_not_exist(case: Case, refused: Callable) -> None:
@@ -213,7 +213,7 @@ def test_folder_in_use(case: Case, refused: Callable) -> None:
 
 
 def test_soc_of_the_default_folders(case: Case, refused: Callable) -> None:
-    refused(main(["--soc", "Ascend31OP3"]), "'Ascend31OP3'", "cpu", "Ascend310P3")
+    refused(main(["--soc", "Ascend31OP3"]), "'Ascend31OP3'", "Ascend310P3")
 
 
 def test_default_folders_come_from_card_soc_and_batch(tmp_path: Path, refused: Callable) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import signal
 import subprocess
@@ -118,14 +119,25 @@ def test_damaged_results_are_made_again(case: Case, damage: str) -> None:
 def test_batches_that_only_moved_in_the_manifest_need_no_engine(case: Case, capsys: pytest.CaptureFixture) -> None:
     case.build()
     assert case.infer() == 0
+    measured = case.summary().throughput
     write_manifest(case.batches, replace(case.manifest(), labels=["run", "walk"]))
     before = case.results()
     assert case.infer() == 0
     summary = case.summary()
-    assert summary.throughput is None
+    assert measured is not None
+    assert summary.throughput == measured
     assert summary.manifest_sha256 == sha256_file(case.batches / "manifest.json")
     assert case.results() == before
-    assert "every batch was kept from an earlier run" in capsys.readouterr().out
+    assert "every batch was kept from an earlier run; its figures follow" in capsys.readouterr().err
+
+
+def test_batches_of_another_transform_are_warned_of(case: Case, capsys: pytest.CaptureFixture) -> None:
+    case.build()
+    path = case.compiled / "model.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "transform_digest": "1" * 64}))
+    assert case.infer() == 0
+    assert "another transform than the model's card has" in capsys.readouterr().err
 
 
 def test_another_model_scores_everything_again(case: Case) -> None:

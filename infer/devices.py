@@ -1,0 +1,194 @@
+"""Several devices: a process for each, and one list of batches from which each takes the next when it has room."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from typing import Any, Dict, Iterator, List, NoReturn, Optional, Tuple
+
+from infer.engines.base import Engine, last_line
+from infer.execute import execute, warm_up
+from infer.groups import Group
+from infer.journal import Entry
+from infer.measure import Clock
+from infer.task import Hooks, Outcome, Task
+from infer.undisturbed import undisturbed
+from pipeline.errors import RequestError
+
+# Waiting for a device's last batches and for its driver to let go of it.
+_GRACE_S = 60
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """The model is loaded and warm."""
+
+    settings: Dict[str, Any]
+    warmup: Tuple[int, float]
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A group has been computed and its result files are written."""
+
+    group: Group
+    entry: Optional[Entry]
+    start: float
+    end: float
+    compute_ms: Optional[float]
+
+
+@dataclass(frozen=True)
+class _Worker:
+    device: int
+    process: Any
+    connection: Connection
+
+    def receive(self) -> Any:
+        """Return the next message, None for the last one.
+
+        Raises:
+            RequestError, OSError: what stopped the worker.
+        """
+        try:
+            message = self.connection.recv()
+        except EOFError:
+            self.process.join(_GRACE_S)
+            raise RequestError(
+                f"the process of device {self.device} ended with code {self.process.exitcode}",
+                "--devices",
+                "finished batches are kept: run again to resume",
+            ) from None
+        if isinstance(message, Exception):
+            raise message
+        return message
+
+
+def share(engine: Engine, task: Task, hooks: Hooks) -> Outcome:
+    """Run ``task`` on every device of the engine's options; results are written where they are computed.
+
+    Raises:
+        RequestError: of the device that fails first; the others are stopped, results kept so far stay.
+    """
+    engine.check_options()
+    with _team(engine, task) as workers:
+        ready = [worker.receive() for worker in workers]
+        hooks.begin()
+        clock = Clock()
+        for worker in workers:
+            worker.connection.send(None)
+        total = sum(group.clips for group in task.groups)
+        with hooks.console.progress(total, "clips") as progress:
+            for worker, done in _messages(workers):
+                hooks.keep(done.group, done.entry)
+                clock.add(done.start, done.end, done.compute_ms, worker.device)
+                progress.advance(done.group.clips)
+    settings = {**ready[0].settings, "devices": [worker.device for worker in workers]}
+    return Outcome(clock, (sum(one.warmup[0] for one in ready), max(one.warmup[1] for one in ready)), settings)
+
+
+def _messages(workers: List[_Worker]) -> Iterator[Tuple[_Worker, _Done]]:
+    running = {worker.connection: worker for worker in workers}
+    while running:
+        for connection in wait(list(running)):
+            worker = running[connection]  # type: ignore[index]
+            message = worker.receive()
+            if message is None:
+                del running[worker.connection]
+            else:
+                yield worker, message
+
+
+@contextlib.contextmanager
+def _team(engine: Engine, task: Task) -> Iterator[List[_Worker]]:
+    # ACL does not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    position = context.Value("q", 0)
+    workers: List[_Worker] = []
+    try:
+        for device in engine.options.devices[: len(task.groups)]:
+            with undisturbed(), _deaf_children():
+                workers.append(_start(context, engine, device, task, position))
+        yield workers
+    except BaseException:
+        with undisturbed():
+            for worker in workers:
+                worker.process.terminate()
+            _join(workers)
+        raise
+    with undisturbed():
+        _join(workers)
+
+
+def _start(context: Any, engine: Engine, device: int, task: Task, position: Any) -> _Worker:
+    ours, theirs = context.Pipe()
+    own = type(engine)(engine.model.parent, engine.record, replace(engine.options, devices=(device,)))
+    process = context.Process(target=_work, args=(theirs, own, task, position), name=f"device {device}", daemon=True)
+    process.start()
+    theirs.close()
+    return _Worker(device, process, ours)
+
+
+@contextlib.contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach: their parent tells them to stop, in order."""
+    # Its first start would lift the block.
+    resource_tracker.ensure_running()
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+def _join(workers: List[_Worker]) -> None:
+    for worker in workers:
+        worker.process.join(_GRACE_S)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+
+
+def _work(connection: Connection, engine: Engine, task: Task, position: Any) -> None:
+    """Be the process of one device; its parent ends it with SIGTERM."""
+    signal.signal(signal.SIGTERM, _stop)
+    with contextlib.suppress(KeyboardInterrupt):
+        _serve(connection, engine, task, position)
+
+
+def _serve(connection: Connection, engine: Engine, task: Task, position: Any) -> None:
+    try:
+        with engine:
+            connection.send(_Ready(engine.settings(), warm_up(engine, task.job.feed, task.warmup)))
+            connection.recv()
+            execute(
+                *(engine, task, _next_groups(task.groups, position)),
+                lambda group, result, entry: connection.send(
+                    _Done(group, entry, result.start, result.end, result.compute_ms)
+                ),
+            )
+        connection.send(None)
+    except Exception as error:
+        portable = isinstance(error, (RequestError, OSError))
+        # Without a parent there is nobody to tell.
+        with contextlib.suppress(OSError):
+            connection.send(error if portable else RequestError(f"{engine.name} failed ({last_line(error)})"))
+
+
+def _stop(_signal: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _next_groups(groups: List[Group], position: Any) -> Iterator[Group]:
+    """Yield the groups that no other process has taken, one at a time."""
+    while True:
+        with position.get_lock():
+            index = position.value
+            position.value = index + 1
+        if index >= len(groups):
+            return
+        yield groups[index]

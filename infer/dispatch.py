@@ -1,0 +1,23 @@
+"""How a backend runs: in this process, in one process per device, or as a program of its own."""
+
+from __future__ import annotations
+
+from infer.delegate import delegate
+from infer.devices import share
+from infer.engines.base import Backend, Engine
+from infer.engines.tool import Tool
+from infer.execute import stream
+from infer.task import Hooks, Outcome, Task
+
+
+def carry_out(backend: Backend, task: Task, hooks: Hooks) -> Outcome:
+    """Run ``task`` on ``backend``.
+
+    Raises:
+        RequestError: the backend cannot load or run the model, or a batch cannot be used.
+    """
+    if isinstance(backend, Tool):
+        return delegate(backend, task, hooks)
+    if not isinstance(backend, Engine):
+        raise TypeError(f"{backend.name} is neither an engine nor a tool")
+    return share(backend, task, hooks) if len(backend.options.devices) > 1 else stream(backend, task, hooks)

@@ -1,0 +1,113 @@
+"""One place in which a batch travels to the device, through the model, and back."""
+
+from __future__ import annotations
+
+from typing import Any, List, Optional, Tuple
+
+import numpy as np
+
+from infer.engines.acl_library import Library, Resources
+from infer.engines.acl_memory import address, pinned, views
+from infer.engines.acl_model import Description
+from pipeline.tensor import TensorSpec
+
+HUGE_FIRST = 0
+_HOST_TO_DEVICE = 1
+_DEVICE_TO_HOST = 2
+_EVENT_SYNC = 1
+_EVENT_TIME_LINE = 8
+
+
+class Slot:
+    """A stream with its own load of the model and its own buffers.
+
+    A model may not be in flight on two streams at once, hence a load per slot; the weights are shared.
+
+    Args:
+        resources: Owner of everything that is made here.
+        model: The slot's own model id.
+        description: What the model takes and gives.
+    """
+
+    def __init__(self, library: Library, resources: Resources, model: int, description: Description) -> None:
+        self._library = library
+        self._model = model
+        self._gear_index = description.gear_index
+        self._gear = 0
+        self._stream = resources.take("stream", "rt.create_stream")
+        sizes = [port.size for port in description.inputs]
+        if description.gear_index is not None:
+            sizes.insert(description.gear_index, description.gear_size)
+        self._inputs = _on_device(resources, sizes)
+        self._outputs = _on_device(resources, [port.size for port in description.outputs])
+        self._input = self._inputs[0 if description.gear_index != 0 else 1]
+        self._results = [pinned(resources, port.size) for port in description.outputs]
+        self._fed = resources.dataset(self._inputs)
+        self._given = resources.dataset(self._outputs)
+        self._begun, self._ended = (
+            resources.take("event", "rt.create_event_with_flag", _EVENT_TIME_LINE) for _ in range(2)
+        )
+        # Two that take turns: when one is recorded again, the batch that waited for it has been synchronised.
+        self._turns = [resources.take("event", "rt.create_event_with_flag", _EVENT_SYNC) for _ in range(2)]
+
+    @property
+    def done(self) -> int:
+        """The event that follows the latest execution."""
+        return self._turns[0]
+
+    def set_gear(self, batch: int) -> None:
+        """Choose the batch size of a model with gears; writes at once, so the slot must be idle."""
+        if self._gear_index is not None and batch != self._gear:
+            self._library.act("mdl.set_dynamic_batch_size", self._model, self._fed, self._gear_index, batch)
+            self._gear = batch
+
+    def start(self, feed: np.ndarray, outputs: List[TensorSpec], after: Optional[int]) -> None:
+        """Queue copy, execution and copy back.
+
+        Args:
+            feed: Page-locked; left alone until :meth:`wait` has returned.
+            outputs: What the model gives for this batch.
+            after: Event of another slot's execution that this one's shall follow.
+        """
+        act, stream = self._library.act, self._stream
+        self._turns.reverse()
+        device, size = self._input
+        act("rt.memcpy_async", device, size, address(feed), feed.nbytes, _HOST_TO_DEVICE, stream)
+        if after is not None:
+            act("rt.stream_wait_event", stream, after)
+            act("rt.reset_event", after, stream)
+        act("rt.record_event", self._begun, stream)
+        act("mdl.execute_async", self._model, self._fed, self._given, stream)
+        act("rt.record_event", self._ended, stream)
+        act("rt.record_event", self.done, stream)
+        for (source, _), result, spec in zip(self._outputs, self._results, outputs):
+            act("rt.memcpy_async", address(result), result.nbytes, source, spec.nbytes, _DEVICE_TO_HOST, stream)
+
+    def wait(self) -> None:
+        """Wait for everything queued."""
+        self._library.act("rt.synchronize_stream", self._stream)
+
+    def compute_ms(self) -> float:
+        """Return the milliseconds of the latest execution; only after :meth:`wait`."""
+        return float(self._library.take("rt.event_elapsed_time", self._begun, self._ended))
+
+    def outputs(self, specs: List[TensorSpec]) -> List[np.ndarray]:
+        """Return copies of the results; only after :meth:`wait`."""
+        return [np.array(view) for view in views(self._results, specs)]
+
+
+def _on_device(resources: Resources, sizes: List[int]) -> List[Tuple[int, int]]:
+    """Return (address, bytes) of new device buffers."""
+    return [(resources.take("device memory", "rt.malloc", size, HUGE_FIRST), size) for size in sizes]
+
+
+def load(library: Library, resources: Resources, path: str, count: int) -> List[int]:
+    """Load a model ``count`` times with one copy of its weights; each load has its own working memory.
+
+    Returns:
+        Model ids.
+    """
+    weights = library.take("mdl.query_size", path)[1]
+    # A size of 0 cannot be allocated; a null pointer leaves the matter to the system, as it does the working memory.
+    area: Any = resources.take("device memory", "rt.malloc", weights, HUGE_FIRST) if weights else 0
+    return [resources.take("model", "mdl.load_from_file_with_mem", path, 0, 0, area, weights) for _ in range(count)]

@@ -1,0 +1,46 @@
+"""What the three engines that run .om models have in common: their options and how devices are called."""
+
+from __future__ import annotations
+
+import re
+from typing import Optional
+
+from infer.engines.base import Backend, Options
+from pipeline.errors import RequestError
+from pipeline.records import CompiledRecord
+
+SET_ENV = "source /usr/local/Ascend/ascend-toolkit/set_env.sh (CANN 8.5 on: /usr/local/Ascend/cann/set_env.sh)"
+_SLICE = re.compile(r"Vir\d+$")
+
+
+def check_om_options(backend: Backend) -> None:
+    """Refuse a choice of precision: that of an .om was made when it was compiled.
+
+    Raises:
+        RequestError: ``--precision bf16``.
+    """
+    if backend.options.precision not in backend.precisions:
+        raise RequestError(
+            f"the precision of an .om is chosen when it is compiled; this one computes in {backend.record.precision}",
+            f"--precision {backend.options.precision}",
+            "leave --precision out",
+        )
+
+
+def library_remedy(text: str) -> Optional[str]:
+    """Return what to do where ``text`` says that a library of CANN or of the driver is missing, else None."""
+    if "libascend_hal" in text:
+        return "the driver is missing, or the container does not mount /usr/local/Ascend/driver; make doctor"
+    if "libascendcl" in text or "No module named 'acl" in text:
+        return SET_ENV
+    return None
+
+
+def same_chip(found: str, expected: str) -> bool:
+    """True where two SOC names are of one chip; a slice of a chip (Ascend310P3Vir01) is that chip."""
+    return _SLICE.sub("", found) == _SLICE.sub("", expected)
+
+
+def device_name(record: CompiledRecord, options: Options) -> str:
+    """Return SOC and devices in words: ``Ascend310P3 device 0, 1``."""
+    return f"{record.soc} device {', '.join(map(str, options.devices or (0,)))}"

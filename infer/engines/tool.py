@@ -1,0 +1,132 @@
+"""What is common to the engines that are programs of their own: folders in, folders out."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Dict, List, NoReturn, Optional, Tuple
+
+from infer.engines.base import Backend
+from infer.engines.om import check_om_options, device_name, library_remedy, same_chip
+from pipeline import soc
+from pipeline.ascend_codes import codes_in, find
+from pipeline.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A folder that holds what a tool is given; the tool runs in it, and paths are relative to it.
+
+    Attributes:
+        root: The folder.
+        model: The .om.
+        inputs: Folder with nothing but the batch files, named so that every order is the same: ``000000.bin`` ...
+        results: Empty folder for what the tool writes.
+        count: Number of batch files.
+        executions: Number of executions that they make.
+        batch: Clips of one execution.
+        warmup: Executions before the measured ones.
+    """
+
+    root: Path
+    model: str
+    inputs: str
+    results: str
+    count: int
+    executions: int
+    batch: int
+    warmup: int
+
+    @staticmethod
+    def stem(index: int) -> str:
+        """Return the name of batch file ``index`` without its suffix: no dot in it, as tools cut names at dots."""
+        return f"{index:06d}"
+
+
+class Tool(Backend):
+    """A program that runs an .om over a folder.
+
+    Attributes:
+        joins: Single-clip files are joined into batches by the tool itself.
+        warms_up: The tool can run batches before the measured ones.
+    """
+
+    library = ""
+    distributions: ClassVar[Tuple[str, ...]] = ()
+    formats = ("om",)
+    joins: ClassVar[bool]
+    warms_up: ClassVar[bool]
+
+    @property
+    def device(self) -> str:
+        """SOC and numbers of the devices."""
+        return device_name(self.record, self.options)
+
+    @property
+    def precision(self) -> str:
+        """What the model was compiled to."""
+        return self.record.precision
+
+    def check_options(self) -> None:
+        """Refuse what only engines of this process have."""
+        check_om_options(self)
+        for name in ("streams", "requests"):
+            if getattr(self.options, name):
+                raise RequestError(f"the {self.name} engine runs one batch at a time", f"--{name}", "use --engine acl")
+
+    def __enter__(self) -> NoReturn:
+        """Refuse: a tool takes folders, not single batches."""
+        raise RequestError(f"the {self.name} engine takes folders, not single batches", "--engine", "use --engine acl")
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Do nothing; a tool is never opened."""
+
+    @abc.abstractmethod
+    def check(self, root: Path) -> None:
+        """Refuse, before anything is run, a folder that the tool would refuse."""
+
+    @abc.abstractmethod
+    def command(self, stage: Stage) -> List[str]:
+        """Return the command."""
+
+    @abc.abstractmethod
+    def succeeded(self, code: int, console: str) -> bool:
+        """Tell from exit code and console output whether the tool has done its work."""
+
+    @abc.abstractmethod
+    def result_files(self, stage: Stage, outputs: int) -> List[List[Path]]:
+        """Return, per batch file, where the tool puts each output; the files need not be there."""
+
+    @abc.abstractmethod
+    def compute_ms(self, stage: Stage, console: str) -> Dict[int, List[float]]:
+        """Return, by device, the milliseconds that the tool measured for each execution, warm-up apart."""
+
+
+def why(console: str) -> str:
+    """Return the line of a failed tool's output that says most: the last error, else the last line."""
+    lines = [line.strip() for line in console.splitlines() if line.strip()]
+    marked = [line for line in lines if line.startswith("[ERROR]")]
+    errors = [line for line in lines if "error" in line.lower() or "fail" in line.lower()]
+    return (marked or errors or lines or ["no output"])[-1]
+
+
+def advice(console: str, built_for: str) -> str:
+    """Return what to do about a tool's failure: a missing library, another chip, or the first code in its output."""
+    missing = library_remedy(console)
+    if missing:
+        return missing
+    known = next(filter(None, map(find, codes_in(console))), None)
+    here = _chip()
+    if here and not same_chip(here, built_for):
+        return f"the model was compiled for {built_for}, this host has {here}: convert with --soc {here}"
+    return f"{known.title}: {known.todo.en}" if known else "the log has all of its output"
+
+
+def _chip() -> Optional[str]:
+    """Return what npu-smi says this host has, None where it cannot tell."""
+    try:
+        found = soc.resolve(soc.AUTO)
+    except RequestError:
+        return None
+    return None if found == soc.CPU else found

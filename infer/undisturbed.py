@@ -1,0 +1,31 @@
+"""Steps that Ctrl-C may not cut in two."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from typing import Any, Iterator, List
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hold SIGINT and SIGTERM back until the block is done; then they do what they would have done.
+
+    Between a library's call that hands out a resource and the note that it must be given back there is a moment in
+    which an interrupt would leak it. Signals only ever reach the main thread: on others nothing is held back.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: List[Any] = []
+    former = {number: signal.signal(number, lambda *what: caught.append(what)) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+    if caught:
+        signal.raise_signal(caught[0][0])

@@ -1,0 +1,194 @@
+"""Parts of the engines that run .om models, one by one."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import pickle
+import signal
+import sys
+from pathlib import Path
+from typing import List, Type
+
+import numpy as np
+import pytest
+
+from infer.delegate import delegate
+from infer.devices import share
+from infer.engines.acl import AclEngine
+from infer.engines.acl_library import AclError
+from infer.engines.ais_bench import AisBenchEngine, Dialect
+from infer.engines.base import Engine, EngineMissingError, Options
+from infer.engines.msame import MsameEngine
+from infer.engines.om import same_chip
+from infer.engines.tool import Stage, why
+from infer.job import load_job
+from infer.scores import ScoreFolder
+from infer.task import Hooks, Task
+from infer.undisturbed import undisturbed
+from pipeline.console import Console
+from pipeline.errors import RequestError, ShortfallError
+from pipeline.records import CompiledRecord, read_record
+from tests.cann_sim.samples import loaded_acl
+from tests.infer.cases import Case
+from tests.infer.npu import Npu
+from tests.infer.sleeping import BreakingEngine, SleepingEngine
+
+
+def _team(case: Case, kind: Type[Engine], kept: List[str]) -> tuple:
+    case.build(form="onnx", count=160)
+    case.output.mkdir()
+    job = load_job(case.compiled, case.batches)
+    engine = kind(case.compiled, job.record, Options(devices=(0, 1, 2)))
+    task = Task(job, job.groups, ScoreFolder(case.output, 1, 4), 0, False)
+    hooks = Hooks(lambda: None, lambda group, _: kept.append(group.files[0].name), Console("test", quiet=True))
+    return engine, task, hooks
+
+
+def test_a_slow_device_does_not_hold_the_others_up(case: Case) -> None:
+    kept: List[str] = []
+    outcome = share(*_team(case, SleepingEngine, kept))
+    done = {device: len(times) for device, times in outcome.clock.compute_ms.items()}
+    assert sum(done.values()) == 40
+    assert done[0] < 8 < min(done[1], done[2])
+    assert sorted(kept) == [file.name for file in case.manifest().files]
+    sums = case.clips.reshape(len(case.clips), -1).sum(1)
+    np.testing.assert_allclose(case.scores()[:, 0], sums, rtol=1e-5)
+
+
+def test_what_breaks_in_another_process_is_told_here(case: Case) -> None:
+    with pytest.raises(RequestError, match=r"model.onnx: breaking failed \(no more\); run again"):
+        share(*_team(case, BreakingEngine, []))
+
+
+@pytest.mark.parametrize("kind", [RequestError, ShortfallError, EngineMissingError, AclError])
+def test_errors_come_whole_out_of_another_process(kind: Type[RequestError]) -> None:
+    error = pickle.loads(pickle.dumps(kind("what", "where", "todo")))
+    assert type(error) is kind
+    assert (error.line(), error.todo) == ("where: what; todo", "todo")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_undisturbed_steps_are_finished_first(number: int) -> None:
+    former = signal.getsignal(number)
+    signal.signal(number, signal.default_int_handler)
+    done = []
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            with undisturbed(), undisturbed():
+                os.kill(os.getpid(), number)
+                os.kill(os.getpid(), number)
+                done.append("finished")
+            done.append("not reached")
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, former)
+    assert done == ["finished"]
+
+
+def test_files_are_read_into_page_locked_memory(npu: Npu, monkeypatch: pytest.MonkeyPatch) -> None:
+    npu.build()
+    for name, value in npu.environment().items():
+        monkeypatch.setenv(name, value)
+    record = read_record(npu.case.compiled / "model.json", CompiledRecord, "")
+    (spec,) = record.inputs
+    with loaded_acl(), AclEngine(npu.case.compiled, record, Options(requests=2)) as engine:
+        memory = sys.modules["_cann_sim.state"].process.memory  # type: ignore[attr-defined]
+        lent = [engine.allocate(spec) for _ in range(7)]
+        blocks = [memory.find(array.__array_interface__["data"][0]) for array in lent]
+        # Two in flight, two read ahead, and two between; then ordinary memory has to do.
+        assert [block and block.kind for block in blocks] == ["pinned"] * 6 + [None]
+        assert len({block.base for block in blocks[:6]}) == 6
+        assert all(array.shape == spec.shape and array.dtype == np.float32 for array in lent)
+        first = lent[0].__array_interface__["data"][0]
+        del lent[0]
+        gc.collect()
+        assert engine.allocate(spec).__array_interface__["data"][0] == first
+    assert npu.violations() == []
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "same"),
+    [
+        ("Ascend310P3", "Ascend310P3", True),
+        ("Ascend310P3Vir01", "Ascend310P3", True),
+        ("Ascend310P3", "Ascend310P1", False),
+        ("Ascend910B", "Ascend910B2", False),
+    ],
+)
+def test_chips(found: str, expected: str, same: bool) -> None:
+    assert same_chip(found, expected) is same
+
+
+def test_options_are_spelled_as_the_help_has_them() -> None:
+    hyphens = Dialect("--model --output-dirname NAME --divide-input")
+    assert (hyphens.spell("output_dirname"), hyphens.strict) == ("--output-dirname", True)
+    early = Dialect("--model --output_dirname NAME")
+    assert (early.spell("output_dirname"), early.strict) == ("--output_dirname", False)
+
+
+@pytest.mark.parametrize(
+    ("content", "times"),
+    [
+        ({"npu_compute_time_list": [1.5, 2.5]}, [1.5, 2.5]),
+        ({"npu_compute_time_list": [[10.0, 11.5], [11.5, 14.0]]}, [1.5, 2.5]),
+        ({"NPU_compute_time": {"mean": 2.0, "count": 3}, "npu_compute_time_list": []}, [2.0, 2.0, 2.0]),
+        ({"NPU_compute_time": {"mean": 2.0, "count": 3}}, [2.0, 2.0, 2.0]),
+        ({}, [9.5, 9.5]),
+        ("not a summary", [9.5, 9.5]),
+    ],
+)
+@pytest.mark.parametrize("name", ["run_summary.json", "run/sumary.json"])
+def test_summaries_of_all_ages(npu: Npu, name: str, content: object, times: list) -> None:
+    npu.build()
+    record = read_record(npu.case.compiled / "model.json", CompiledRecord, "")
+    engine = AisBenchEngine(npu.case.compiled, record, Options(devices=(3,)))
+    stage = Stage(npu.root, "model.om", "input", "results", 2, 2, 4, 1)
+    path = npu.root / "results" / name
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(content) if isinstance(content, dict) else str(content))
+    console = "[INFO] NPU_compute_time (ms): min = 9.1, max = 9.9, mean = 9.5, median = 9.5, percentile(99%) = 9.9\n"
+    assert engine.compute_ms(stage, console) == {3: times}
+
+
+def test_a_tool_without_times_is_not_believed(npu: Npu, monkeypatch: pytest.MonkeyPatch) -> None:
+    npu.build()
+    tool = npu.root / "bin" / "msame"
+    tool.parent.mkdir()
+    tool.write_text(
+        "#!/bin/sh\nmkdir results/2024111_9_5_3_123456\n"
+        "for file in input/*; do\n"
+        "head -c 80 /dev/zero > results/2024111_9_5_3_123456/$(basename $file .bin)_output_0.bin\n"
+        "done\necho '[INFO] pid: 1 Execute sample success'\n"
+    )
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    job = load_job(npu.case.compiled, npu.case.batches)
+    npu.case.output.mkdir()
+    task = Task(job, job.groups, ScoreFolder(npu.case.output, 1, 4), 0, False)
+    hooks = Hooks(lambda: pytest.fail("results were taken"), lambda *_: None, Console("test", quiet=True))
+    with pytest.raises(RequestError, match=r"msame.log: msame reports no compute times"):
+        delegate(MsameEngine(npu.case.compiled, job.record, Options()), task, hooks)
+
+
+def test_the_line_that_says_most() -> None:
+    assert why("[INFO] a\n[ERROR] load model failed\nTraceback\nRuntimeError: [1]\n") == "[ERROR] load model failed"
+    assert why("a\nValueError: b\nc\n") == "ValueError: b"
+    assert why("a\nb\n") == "b"
+    assert why("") == "no output"
+
+
+def test_tools_take_no_single_batches(npu: Npu) -> None:
+    record = read_record(npu.build().case.compiled / "model.json", CompiledRecord, "")
+    for kind in (AisBenchEngine, MsameEngine):
+        with pytest.raises(RequestError, match="takes folders, not single batches; use --engine acl"):
+            kind(npu.case.compiled, record, Options()).__enter__()
+
+
+def test_an_msame_that_says_nothing_has_not_succeeded(tmp_path: Path) -> None:
+    record = read_record(Npu(tmp_path, Case(tmp_path)).build().case.compiled / "model.json", CompiledRecord, "")
+    engine = MsameEngine(tmp_path, record, Options())
+    assert not engine.succeeded(0, "[INFO] input parameter must be folder or file ending in '.bin'")
+    assert not engine.succeeded(1, "[INFO] pid: 7 Execute sample success")
+    assert engine.succeeded(0, "[INFO] pid: 7 Execute sample success\n")
