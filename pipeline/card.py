@@ -106,7 +106,7 @@ class Export:
     """How the graph is written.
 
     ``pooling``: global (GlobalAveragePool), average (AveragePool with a constant kernel, which old CANN releases
-    need: NETWORKS 1.3) or mean (ReduceMean).
+    need) or mean (ReduceMean).
     """
 
     opset: int = 11

@@ -108,8 +108,9 @@ def _is_state_dict(state: object) -> bool:
 
 def _say(content: object) -> str:
     state = content.get("state_dict", content) if isinstance(content, dict) else None
-    if isinstance(state, dict) and any(isinstance(value, Tensor) for value in state.values()):
-        name, value = next((name, value) for name, value in state.items() if not isinstance(value, Tensor))
+    odd = [] if not isinstance(state, dict) else [item for item in state.items() if not isinstance(item[1], Tensor)]
+    if isinstance(state, dict) and 0 < len(odd) < len(state):
+        name, value = odd[0]
         return f"a dict whose entry {name!r} is of type {type(value).__name__}"
     if isinstance(content, dict):
         return f"a dict with the keys {', '.join(map(repr, list(content)[:5]))}" if content else "an empty dict"

@@ -1,5 +1,6 @@
 """Checkpoints: what is read, what is refused, and what the refusal says."""
 
+import os
 import pickle
 
 import pytest
@@ -136,10 +137,30 @@ def test_other_files_are_refused(tmp_path, content):
         ({"model": {"a": torch.zeros(1)}}, "a dict with the keys 'model'"),
         ({"state_dict": 3, "epoch": 1}, "a dict with the keys 'state_dict', 'epoch'"),
         ({1: torch.zeros(1)}, "a dict with the keys 1"),
+        ({"state_dict": {"a": torch.zeros(1), "n": 3}}, "a dict whose entry 'n' is of type int"),
     ],
 )
 def test_file_without_a_state_dict_is_refused(tmp_path, content, words):
     assert f"holds no state dict but {words}" in refusal(save(tmp_path, content))
+
+
+def test_wrapper_prefix_on_some_names_only(tmp_path, weights):
+    mixed = {f"module.{name}" if "layer1" in name else name: value for name, value in weights.items()}
+    assert same(load_weights(build_network(DEMO), save(tmp_path, mixed), DEMO), weights)
+
+
+class Command(Payload):
+    """Runs a shell command when it is unpickled: from a module that PyTorch blocks as a whole."""
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+def test_command_in_a_checkpoint_is_named_and_not_run(tmp_path, weights):
+    trap = tmp_path / "trap"
+    line = refusal(save(tmp_path, {"state_dict": weights, "extra": Command(trap)}))
+    assert "refused: to load it is to run posix.system" in line
+    assert not trap.exists()
 
 
 def test_values_that_are_not_finite_are_refused(tmp_path, weights):
