@@ -6,16 +6,20 @@
 MODEL ?= 3d_resnet
 BATCH ?= 10
 K ?= 1
-SOC ?= $(if $(shell command -v npu-smi 2>/dev/null),auto,cpu)
+SOC ?= auto
 BUILD ?= build/$(MODEL)
 VENV ?= .venv
 VENV_PYTHON ?= python3
 
+# auto is looked up once, so that the folders carry the chip's name, as those of the stages do.
+ifeq ($(SOC),auto)
+override SOC := $(or $(shell $(or $(PYTHON),$(VENV_PYTHON)) -c "from pipeline.soc import resolve; print(resolve('auto'))" 2>/dev/null),auto)
+endif
 comma := ,
 # BATCH=1,4,8 makes one model per batch size, DYNAMIC_BATCH=1,4,8 one model for all: both from a symbolic graph.
 SEVERAL := $(findstring $(comma),$(BATCH))
 RUN := $(SOC)-$(if $(DYNAMIC_BATCH),dynamic,b$(BATCH))
-GRAPH_BATCH := $(if $(DYNAMIC_BATCH)$(SEVERAL),--dynamic-batch,--batch $(BATCH))
+GRAPH_BATCH := $(if $(DYNAMIC_BATCH)$(SEVERAL),--dynamic-batch,--batch $(BATCH) --reuse-dynamic)
 CARD = --model $(MODEL) $(foreach entry,$(SET),--set $(entry)) $(if $(QUIET),--quiet)
 ifneq ($(words $(BUILD) $(MODEL) $(SOC) $(BATCH)),4)
 $(error BUILD, MODEL, SOC and BATCH take one word each: make cannot handle blanks in them)
@@ -24,11 +28,13 @@ endif
 # $(call option,--name,VARIABLE): the option, if the variable is set
 option = $(if $($(2)),$(1) '$($(2))')
 CONVERT = $(CORE) -m convert $(CARD) --graph $(dir $(GRAPH)) --soc $(SOC) $(call option,--format,FORMAT) \
-  $(call option,--precision-mode,PRECISION_MODE) $(call option,--atc-arg,ATC_ARG) $(if $(DRY_RUN),--dry-run)
+  $(call option,--precision-mode,PRECISION_MODE) $(call option,--out-nodes,OUT_NODES) \
+  $(call option,--op-select-implmode,OP_SELECT_IMPLMODE) $(call option,--log,ATC_LOG) \
+  $(foreach word,$(ATC_ARG),--atc-arg=$(word)) $(if $(DRY_RUN),--dry-run)
 
 INFER = $(CORE) -m infer $(CARD) --compiled $(dir $(COMPILED)) --batches $(dir $(BATCHES)) \
   $(call option,--engine,ENGINE) $(call option,--devices,DEVICES) $(call option,--precision,PRECISION) \
-  $(call option,--streams,STREAMS) $(call option,--requests,REQUESTS) $(call option,--warmup,WARMUP)
+  $(call option,--streams,STREAMS) $(call option,--requests,REQUESTS) $(call option,--warmup,WARMUP) $(if $(VERIFY),--verify)
 
 ifdef PYTHON
 CORE := $(PYTHON)
@@ -65,8 +71,8 @@ demo: ## everything on this machine's CPU: synthetic videos, a small trained mod
 
 graph: $(GRAPH) ## checkpoint -> ONNX ## CHECKPOINT BATCH DTYPE
 batches: $(BATCHES) ## dataset -> batches ## VIDEO_PATH ANNOTATION_PATH SUBSET BATCH LAYOUT DTYPE MAX_CLIPS LIMIT WORKERS STRICT=1
-om: $(if $(SEVERAL),several,$(COMPILED)) ## graph -> compiled model (.om, or OpenVINO IR with SOC=cpu) ## SOC BATCH=10 or BATCH=1,4,8 DYNAMIC_BATCH=1,4,8 FORMAT PRECISION_MODE ATC_ARG DRY_RUN=1
-infer: $(if $(LOOP),loop,$(SCORES)) ## batches x compiled model -> scores, throughput ## ENGINE=acl|ais_bench|msame|openvino|onnxruntime DEVICES=0,1 PRECISION STREAMS REQUESTS WARMUP LOOP
+om: $(if $(SEVERAL),several,$(COMPILED)) ## graph -> compiled model (.om, or OpenVINO IR with SOC=cpu) ## SOC BATCH=10 or BATCH=1,4,8 DYNAMIC_BATCH=1,4,8 FORMAT PRECISION_MODE OUT_NODES OP_SELECT_IMPLMODE ATC_LOG ATC_ARG='--name=value ...' DRY_RUN=1
+infer: $(if $(LOOP),loop,$(SCORES)) ## batches x compiled model -> scores, throughput ## ENGINE=acl|ais_bench|msame|openvino|onnxruntime DEVICES=0,1 PRECISION STREAMS REQUESTS WARMUP VERIFY=1 LOOP
 accuracy: $(ACCURACY) ## scores -> val.json, accuracy.json ## K MAX_CLIPS IGNORE=1 MIN_ACCURACY
 
 predict: $(COMPILED) ## videos -> labels ## VIDEO="file folder 'name with blanks.mp4'" K
@@ -77,8 +83,11 @@ doctor: ## can this host run each stage? ## SOC STAGES JSON COMPARE='record.json
 	@$(if $(wildcard $(CORE))$(PYTHON),$(CORE),$(VENV_PYTHON)) -m scripts.doctor --soc $(SOC) \
 	  $(call option,--stages,STAGES) $(call option,--json,JSON) $(if $(COMPARE),--compare $(COMPARE))
 
+# make hands its variables on in the environment, so a pasted line needs no quoting here.
+export CODE
 explain: $(CORE_READY) ## what an ATC, GE, runtime or ACL error means ## CODE=E10016 or CODE=107002 or LOG=atc.log
-	@$(CORE) -m scripts.explain $(CODE) $(call option,--log,LOG)
+	@$(CORE) -m scripts.explain $(if $(CODE),"$$CODE") $(call option,--log,LOG) \
+	  $(if $(wildcard $(GRAPH)),--model $(MODEL) --graph $(dir $(GRAPH)))
 
 npu-selftest: $(CORE_READY) ## once on an NPU host: convert, infer, compare with the CPU, one page to send back ## SOC DEVICE
 	@$(CORE) -m scripts.npu_selftest --soc $(SOC) $(call option,--device,DEVICE) \

@@ -86,7 +86,9 @@ def unfinished(request: ConvertRequest, written: bool, text: str, log: Path, con
 
 def _said(code: str, text: str) -> str:
     """Return ATC's own words about a code, without process id and time; their form differs between releases."""
-    line = next(line for line in text.splitlines() if code in line)
+    spelled = {code, hex(int(code))} if code.isdigit() else {code}
+    lines = (line for line in text.splitlines() if any(form in line.lower() or form in line for form in spelled))
+    line = next(lines, "")
     words = line.partition(code)[2].lstrip("): ")
     return _STAMP.sub("", words)[:_WIDTH]
 

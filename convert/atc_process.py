@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from typing import Iterator, List, NoReturn
+from typing import Iterator, List, NoReturn, Optional
+
+from pipeline.undisturbed import undisturbed
 
 _GRACE_S = 2.0
 
@@ -23,13 +25,17 @@ def run_atc(command: List[str], folder: Path, log: Path) -> int:
         KeyboardInterrupt: one of the signals came.
     """
     with open(log, "wb") as stream, _hangup_interrupts():
-        process = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
-        )
+        process: Optional[subprocess.Popen] = None
         try:
+            # A signal while the process is being started would leave nobody to end it.
+            with undisturbed():
+                process = subprocess.Popen(
+                    command, cwd=folder, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
+                )
             return process.wait()
         except BaseException:
-            _end_group(process)
+            if process is not None:
+                _end_group(process)
             raise
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import List, Optional
 
 from convert.formats import OM, OPENVINO, Format
 from convert.record import describe
 from convert.request import RECORD, ConvertRequest
+from pipeline import ascend_host, facts
 from pipeline.artifact import folder_lock, remove_partials, sha256_file
 from pipeline.console import Console, size
 from pipeline.records import CompiledRecord, find_record, write_record
@@ -39,7 +41,8 @@ def build(
         if names is None:
             return False
         files = {name: sha256_file(output / name) for name in names}
-        write_record(output / RECORD, describe(request, chosen, chosen.tool(), files, command))
+        record = describe(request, chosen, chosen.tool(), files, command)
+        write_record(output / RECORD, replace(record, host={**facts.host(), "ascend": ascend_host.facts()}))
         _remove_former(output, former, names)
     total = sum((output / name).stat().st_size for name in names)
     precision = request.atc.precision if request.atc else chosen.precision

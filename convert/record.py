@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Dict, Optional
 
@@ -22,7 +23,8 @@ def find_current(request: ConvertRequest, chosen: Format, output: Path) -> Optio
     if record is None:
         return None
     tool = chosen.tool() or record.tool
-    if record != describe(request, chosen, tool, record.files, record.command):
+    wanted = describe(request, chosen, tool, record.files, record.command)
+    if replace(record, host={}) != wanted:
         return None
     for name, digest in record.files.items():
         if not (output / name).is_file() or sha256_file(output / name) != digest:

@@ -34,6 +34,9 @@ def make_parser() -> Parser:
     batch.add_argument("--batch", type=positive, metavar="N", help="batch size of the graph (default: the card's)")
     batch.add_argument("--dynamic-batch", action="store_true", help="leave the batch size open")
     parser.add_argument(
+        "--reuse-dynamic", action="store_true", help="keep an up-to-date graph with open batch size for --batch N too"
+    )
+    parser.add_argument(
         "--input-dtype",
         metavar="DTYPE",
         help="float32, or uint8: the graph takes pixels and normalises (default: the card's)",

@@ -31,6 +31,7 @@ class ExportRequest:
         input_dtype: ``float32`` (normalised values) or ``uint8`` (pixels; scale, mean and std are in the graph).
         opset: Version of the ONNX operator set.
         max_diff: Largest difference from the framework, relative to max(1, largest logit).
+        reuse_dynamic: A graph with a symbolic batch that is there already will do for a fixed one.
     """
 
     card: Card
@@ -41,6 +42,7 @@ class ExportRequest:
     input_dtype: str
     opset: int
     max_diff: float
+    reuse_dynamic: bool = False
 
     @property
     def input(self) -> TensorSpec:
@@ -52,16 +54,24 @@ class ExportRequest:
         """The tensor that the graph gives: float32 (N, classes)."""
         return TensorSpec(self.card.export.output_name, "float32", (self.batch, self.card.model.classes), "NC")
 
-    def digest(self) -> str:
-        """Return the SHA-256 of what decides the graph, apart from the weights: card sections and options."""
-        options = {"batch": self.batch, "input_dtype": self.input_dtype, "opset": self.opset}
+    def digest(self, batch: Optional[int] = None) -> str:
+        """Return the SHA-256 of what decides the graph, apart from the weights: card sections and options.
+
+        ``batch`` is another batch size than the request's.
+        """
+        options = {
+            "batch": self.batch if batch is None else batch,
+            "input_dtype": self.input_dtype,
+            "opset": self.opset,
+        }
         return digest_of({"card": self.card.digest(*SECTIONS), "options": options})
 
 
 def find_current(request: ExportRequest) -> Optional[GraphRecord]:
     """Return the record of an earlier export that fulfils ``request``, or None where there is work to do."""
     record = find_record(request.output / RECORD, GraphRecord)
-    if record is None or record.card_digest != request.digest():
+    accepted = {request.digest(), *([request.digest(DYNAMIC)] if request.reuse_dynamic else [])}
+    if record is None or record.card_digest not in accepted:
         return None
     if record.checkpoint_sha256 != request.checkpoint_sha256 or not within(record.parity, request.max_diff):
         return None
@@ -91,6 +101,7 @@ def make_request(card: Card, args: argparse.Namespace) -> ExportRequest:
         input_dtype=dtype,
         opset=args.opset or card.export.opset,
         max_diff=args.max_diff,
+        reuse_dynamic=args.reuse_dynamic,
     )
 
 

@@ -17,10 +17,10 @@ from infer.measure import Clock
 from infer.reader import verify_file
 from infer.scores import ScoreFolder
 from infer.task import Hooks, Outcome, Task
-from infer.undisturbed import undisturbed
 from pipeline.artifact import replacing
 from pipeline.command import shell
 from pipeline.errors import RequestError
+from pipeline.undisturbed import undisturbed
 
 _PREFIX = ".staging-"
 _COVERS = "the tool's whole run, loading of the model included"

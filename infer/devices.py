@@ -16,8 +16,8 @@ from infer.groups import Group
 from infer.journal import Entry
 from infer.measure import Clock
 from infer.task import Hooks, Outcome, Task
-from infer.undisturbed import undisturbed
 from pipeline.errors import RequestError
+from pipeline.undisturbed import undisturbed
 
 # Waiting for a device's last batches and for its driver to let go of it.
 _GRACE_S = 60

@@ -15,8 +15,8 @@ from infer.journal import Entry
 from infer.measure import Clock
 from infer.reader import BatchReader, read_ahead
 from infer.task import Hooks, Outcome, Task
-from infer.undisturbed import undisturbed
 from pipeline.tensor import TensorSpec
+from pipeline.undisturbed import undisturbed
 
 Consume = Callable[[Group, Result, Optional[Entry]], None]
 

@@ -17,7 +17,8 @@ _TABLE = Path(__file__).with_suffix(".json")
 # ATC prints E10001, EZ3003, EC0010, W11001 in every release, only the wording around them changes.
 _LETTERS = re.compile(r"\b(E[A-Z]?\d{4,5}|W\d{5})\b")
 # An aclError is a bare number in most messages and hexadecimal in some traces (ret: 0x7BC80).
-_NUMBERS = re.compile(r"(?<!PID: )(?<![\w.:-])(\d{6}|0x[0-9a-fA-F]{4,6})(?![\w.:-]*\w)")
+# Not a process id, which stands behind PID: or in GE(69072,python3).
+_NUMBERS = re.compile(r"(?<!PID: )(?<![\w.:-])(?<![A-Z]\()(\d{6}|0x[0-9a-fA-F]{4,6})(?![\w.:-]*\w)")
 _WARNING = re.compile(r"W1\d{4}")
 
 

@@ -53,7 +53,9 @@ class Console:
 
     @staticmethod
     def _write(stream: TextIO, line: str) -> None:
-        stream.write(line + "\n")
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        # A terminal that cannot show a sign gets a question mark instead of a stack trace.
+        stream.write(line.encode(encoding, "replace").decode(encoding) + "\n")
         stream.flush()
 
 

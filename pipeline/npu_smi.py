@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from typing import List, Mapping, Optional, Tuple
 
 TOOL = "npu-smi"
 _TIMEOUT_S = 20.0
+_USUAL = ("/usr/local/bin", "/usr/local/sbin")
 _HEAD = re.compile(r"npu-smi\s+(\S+)\s+Version:\s*(\S+)")
 _MEMORY = re.compile(r"(\d+)\s*/\s*(\d+)")
 _BOARD = re.compile(r"^\s*(NPU Name|Chip Name)\s*:\s*(\S.*?)\s*$", re.MULTILINE)
@@ -72,7 +74,7 @@ def run(environ: Mapping[str, str], timeout_s: float = _TIMEOUT_S) -> Optional[L
 
     A tool that fails, hangs or prints no chip gives a listing whose ``trouble`` says so in one line.
     """
-    tool = shutil.which(TOOL, path=environ.get("PATH", ""))
+    tool = _find(environ)
     if tool is None:
         return None
     code, text = _output([tool, "info"], environ, timeout_s)
@@ -92,10 +94,16 @@ def soc_version(chip: Chip, environ: Mapping[str, str]) -> str:
     """
     if chip.name != "Ascend910":
         return chip.name if chip.name.startswith("Ascend") else f"Ascend{chip.name}"
-    tool = shutil.which(TOOL, path=environ.get("PATH", "")) or TOOL
+    tool = _find(environ) or TOOL
     command = [tool, "info", "-t", "board", "-i", str(chip.npu), "-c", str(chip.chip)]
     board = dict(_BOARD.findall(_output(command, environ, _TIMEOUT_S)[1]))
     return f"{board.get('Chip Name', chip.name)}_{board['NPU Name']}" if "NPU Name" in board else chip.name
+
+
+def _find(environ: Mapping[str, str]) -> Optional[str]:
+    """Return the tool: on PATH, else where drivers put it without asking whose PATH that is."""
+    path = environ.get("PATH", "")
+    return shutil.which(TOOL, path=os.pathsep.join([path, *_USUAL]) if path else os.pathsep.join(_USUAL))
 
 
 def _chip(first: Tuple[int, str, str], numbers: List[str], load: str) -> Chip:

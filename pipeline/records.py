@@ -93,6 +93,7 @@ class CompiledRecord:
     gears: Tuple[int, ...] = ()
     atc_command: str = ""
     transform_digest: str = ""
+    host: Dict[str, Any] = field(default_factory=dict)
 
     @property
     def file(self) -> str:

@@ -24,12 +24,12 @@ from infer.engines.acl_memory import PinnedPool
 from infer.engines.acl_model import Description, check_sizes, describe
 from infer.engines.acl_slot import Slot, load
 from infer.engines.base import Engine, Options, Result
-from infer.engines.om import check_om_options, device_name, same_chip
-from infer.undisturbed import undisturbed
+from infer.engines.om import check_om_options, device_name, same_family
 from pipeline.ascend_host import ROOT, find_cann
 from pipeline.errors import RequestError
 from pipeline.records import CompiledRecord
 from pipeline.tensor import DYNAMIC, TensorSpec
+from pipeline.undisturbed import undisturbed
 
 # One batch on its way in, one on its way out, and one ready to go, besides those that are computed.
 _SPARE_SLOTS = 3
@@ -51,6 +51,8 @@ class AclEngine(Engine):
     library = "acl"
     distributions = ()
     formats = ("om",)
+    # node:0:name is documented for ONNX only, and long names are replaced.
+    names_outputs = False
     remedy = "source set_env.sh of CANN"
 
     def __init__(self, folder: Path, record: CompiledRecord, options: Options) -> None:
@@ -131,7 +133,7 @@ class AclEngine(Engine):
         resources.initialize(module)
         _check_device(library, number)
         resources.set_device(number)
-        _check_soc(library.ask("get_soc_name", bad=""), self.record.soc, self.model)
+        _check_soc(getattr(module, "get_soc_name", str)(), self.record.soc, self.model)
         models = load(library, resources, str(self.model), self.requests)
         desc = resources.ask("description", "mdl.create_desc")
         library.act("mdl.get_desc", desc, models[0])
@@ -209,6 +211,7 @@ def _check_device(library: Library, number: int) -> None:
         )
 
 
-def _check_soc(found: str, expected: str, model: Path) -> None:
-    if not same_chip(found, expected):
+def _check_soc(found: Optional[str], expected: str, model: Path) -> None:
+    """Refuse a model of another family; where CANN does not tell the chip, or it is a variant, loading decides."""
+    if found and not same_family(found, expected):
         raise RequestError(f"was compiled for {expected}, this host has {found}", model, f"convert with --soc {found}")

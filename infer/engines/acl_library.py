@@ -10,9 +10,9 @@ from typing import Any, Callable, Dict, List, Tuple
 
 from infer.engines.base import EngineMissingError
 from infer.engines.om import SET_ENV, library_remedy
-from infer.undisturbed import undisturbed
 from pipeline.ascend_codes import find
 from pipeline.errors import RequestError
+from pipeline.undisturbed import undisturbed
 
 _LOG = "look at ~/ascend/log/debug/plog"
 _REPEAT_INITIALIZE = 100002

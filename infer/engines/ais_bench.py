@@ -11,10 +11,11 @@ import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 from infer.engines.base import EngineMissingError
 from infer.engines.tool import Stage, Tool
+from pipeline.command import shell
 from pipeline.errors import RequestError
 from pipeline.facts import versions
 
@@ -85,14 +86,14 @@ class AisBenchEngine(Tool):
     def command(self, stage: Stage) -> List[str]:
         """Return the command in the spelling of this installation."""
         dialect = self._dialect()
-        devices = self.options.devices or (0,)
+        devices = _busy(self.options.devices or (0,), stage.count)
         given = {
             "model": stage.model,
             "input": stage.inputs,
             "output": stage.results,
             "output_dirname": _RUN,
             "outfmt": "BIN",
-            "device": ",".join(map(str, devices[: stage.count])),
+            "device": ",".join(map(str, devices)),
             "warmup_count": str(stage.warmup),
         }
         if self.record.gears:
@@ -135,6 +136,12 @@ class AisBenchEngine(Tool):
 
 
 @functools.lru_cache(maxsize=1)
+def _busy(devices: Sequence[int], files: int) -> Sequence[int]:
+    """Return the devices that get any of ``files``: each takes ceil(files / devices), and one without fails."""
+    share = -(-files // min(len(devices), files))
+    return devices[: -(-files // share)]
+
+
 def _python() -> Optional[str]:
     """Return the interpreter that has the package: this one, else the python3 of the PATH, else None."""
     if find_spec("ais_bench") is not None:
@@ -157,7 +164,12 @@ def _dialect(python: str) -> Dialect:
 
 
 def _run(command: List[str]) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise EngineMissingError(
+            f"does not answer within {_TIMEOUT_S:.0f} s", shell(command), "run it by hand to see why"
+        ) from None
 
 
 def _times(summary: Path) -> Iterator[float]:

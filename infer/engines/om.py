@@ -10,7 +10,8 @@ from pipeline.errors import RequestError
 from pipeline.records import CompiledRecord
 
 SET_ENV = "source /usr/local/Ascend/ascend-toolkit/set_env.sh (CANN 8.5 on: /usr/local/Ascend/cann/set_env.sh)"
-_SLICE = re.compile(r"Vir\d+$")
+# Ascend910B without a number is an old 910, unlike Ascend910B1 to B4.
+_FAMILY = re.compile(r"ascend(?:310p|310b|910b(?=\d)|910_93|\d+)")
 
 
 def check_om_options(backend: Backend) -> None:
@@ -36,9 +37,17 @@ def library_remedy(text: str) -> Optional[str]:
     return None
 
 
-def same_chip(found: str, expected: str) -> bool:
-    """True where two SOC names are of one chip; a slice of a chip (Ascend310P3Vir01) is that chip."""
-    return _SLICE.sub("", found) == _SLICE.sub("", expected)
+def same_family(found: str, expected: str) -> bool:
+    """True where two SOC names are of one family (310, 310P, 310B, 910, 910B, 910_93).
+
+    Which variants of a family run each other's models is decided by lists inside CANN, so that is left to loading.
+    """
+    return _family(found) == _family(expected)
+
+
+def _family(name: str) -> str:
+    match = _FAMILY.match(name.lower())
+    return match.group() if match else name.lower()
 
 
 def device_name(record: CompiledRecord, options: Options) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Dict, List, NoReturn, Optional, Tuple
 
 from infer.engines.base import Backend
-from infer.engines.om import check_om_options, device_name, library_remedy, same_chip
+from infer.engines.om import check_om_options, device_name, library_remedy, same_family
 from pipeline import soc
 from pipeline.ascend_codes import codes_in, find
 from pipeline.errors import RequestError
@@ -118,7 +118,7 @@ def advice(console: str, built_for: str) -> str:
         return missing
     known = next(filter(None, map(find, codes_in(console))), None)
     here = _chip()
-    if here and not same_chip(here, built_for):
+    if here and not same_family(here, built_for):
         return f"the model was compiled for {built_for}, this host has {here}: convert with --soc {here}"
     return f"{known.title}: {known.todo.en}" if known else "the log has all of its output"
 

@@ -306,7 +306,7 @@ def _children(marker: str) -> list:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupt_ends_atc_and_its_workers(folders: Folders, tmp_path: Path, number: int) -> None:
     write_graph(folders.graph)
-    seconds = f"61.{os.getpid()}{int(number)}"
+    seconds = f"61.{os.getpid()}{int(number):02d}"
     # A worker that does not listen to SIGTERM, below the script.
     body = f"trap '' TERM\n{_ARGS}\necho half > \"$out.om\"\nsleep {seconds} &\nsleep {seconds}\n{_OK}"
     command = [

@@ -21,15 +21,15 @@ from infer.engines.acl_library import AclError
 from infer.engines.ais_bench import AisBenchEngine, Dialect
 from infer.engines.base import Engine, EngineMissingError, Options
 from infer.engines.msame import MsameEngine
-from infer.engines.om import same_chip
+from infer.engines.om import same_family
 from infer.engines.tool import Stage, why
 from infer.job import load_job
 from infer.scores import ScoreFolder
 from infer.task import Hooks, Task
-from infer.undisturbed import undisturbed
 from pipeline.console import Console
 from pipeline.errors import RequestError, ShortfallError
 from pipeline.records import CompiledRecord, read_record
+from pipeline.undisturbed import undisturbed
 from tests.cann_sim.samples import loaded_acl
 from tests.infer.cases import Case
 from tests.infer.npu import Npu
@@ -112,13 +112,20 @@ def test_files_are_read_into_page_locked_memory(npu: Npu, monkeypatch: pytest.Mo
     ("found", "expected", "same"),
     [
         ("Ascend310P3", "Ascend310P3", True),
-        ("Ascend310P3Vir01", "Ascend310P3", True),
-        ("Ascend310P3", "Ascend310P1", False),
-        ("Ascend910B", "Ascend910B2", False),
+        ("Ascend310P3", "Ascend310P3Vir01", True),
+        ("Ascend310P1", "Ascend310P3", True),
+        ("Ascend310", "Ascend310P3", False),
+        ("Ascend310B4", "Ascend310P3", False),
+        ("Ascend910B2", "Ascend910B4", True),
+        ("Ascend910B", "Ascend910B4", False),
+        ("Ascend910B", "Ascend910A", True),
+        ("Ascend910ProB", "Ascend910A", True),
+        ("Ascend910_9391", "Ascend910_9362", True),
+        ("Ascend910_9391", "Ascend910B1", False),
     ],
 )
 def test_chips(found: str, expected: str, same: bool) -> None:
-    assert same_chip(found, expected) is same
+    assert same_family(found, expected) is same
 
 
 def test_options_are_spelled_as_the_help_has_them() -> None:

@@ -7,12 +7,12 @@ import signal
 import threading
 from typing import Any, Iterator, List
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Hold SIGINT and SIGTERM back until the block is done; then they do what they would have done.
+    """Hold SIGINT, SIGTERM and SIGHUP back until the block is done; then they do what they would have done.
 
     Between a library's call that hands out a resource and the note that it must be given back there is a moment in
     which an interrupt would leak it. Signals only ever reach the main thread: on others nothing is held back.
