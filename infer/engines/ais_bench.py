@@ -86,7 +86,7 @@ class AisBenchEngine(Tool):
     def command(self, stage: Stage) -> List[str]:
         """Return the command in the spelling of this installation."""
         dialect = self._dialect()
-        devices = _busy(self.options.devices or (0,), stage.count)
+        devices = busy_devices(self.options.devices or (0,), stage.count)
         given = {
             "model": stage.model,
             "input": stage.inputs,
@@ -136,7 +136,7 @@ class AisBenchEngine(Tool):
 
 
 @functools.lru_cache(maxsize=1)
-def _busy(devices: Sequence[int], files: int) -> Sequence[int]:
+def busy_devices(devices: Sequence[int], files: int) -> Sequence[int]:
     """Return the devices that get any of ``files``: each takes ceil(files / devices), and one without fails."""
     share = -(-files // min(len(devices), files))
     return devices[: -(-files // share)]

@@ -196,6 +196,11 @@ def test_specific_code_goes_before_the_general_one(folders: Folders, tmp_path: P
     assert "E19999: an inner error, whose" in finished.stderr
 
 
+def test_code_that_the_log_has_in_hexadecimal_only(folders: Folders, tmp_path: Path) -> None:
+    body = f'echo "{_FAIL}"\necho "rtModelCheckCompatibility failed, ret: 0x7BC80"\nexit 255'
+    failed(folders, scripted(tmp_path / "bin", body), "507008")
+
+
 def test_failure_without_a_code(folders: Folders, tmp_path: Path) -> None:
     failed(folders, scripted(tmp_path / "bin", f'echo "{_FAIL}"\nexit 255'), "exit code 255", "without an error code")
 

@@ -18,7 +18,7 @@ from infer.delegate import delegate
 from infer.devices import share
 from infer.engines.acl import AclEngine
 from infer.engines.acl_library import AclError
-from infer.engines.ais_bench import AisBenchEngine, Dialect
+from infer.engines.ais_bench import AisBenchEngine, Dialect, busy_devices
 from infer.engines.base import Engine, EngineMissingError, Options
 from infer.engines.msame import MsameEngine
 from infer.engines.om import same_family
@@ -126,6 +126,16 @@ def test_files_are_read_into_page_locked_memory(npu: Npu, monkeypatch: pytest.Mo
 )
 def test_chips(found: str, expected: str, same: bool) -> None:
     assert same_family(found, expected) is same
+
+
+@pytest.mark.parametrize(
+    ("files", "devices", "used"), [(13, 6, 5), (12, 6, 6), (3, 6, 3), (1, 2, 1), (7, 1, 1), (4, 3, 2)]
+)
+def test_ais_bench_gets_no_device_without_files(files: int, devices: int, used: int) -> None:
+    chosen = busy_devices(tuple(range(devices)), files)
+    assert list(chosen) == list(range(used))
+    share = -(-files // len(chosen))
+    assert share * (len(chosen) - 1) < files
 
 
 def test_options_are_spelled_as_the_help_has_them() -> None:

@@ -74,3 +74,7 @@ def test_nothing_is_read_before_it_is_asked_for() -> None:
     code = "import sys, pipeline.ascend_codes as a; print(a.table.cache_info().currsize, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.split() == ["0", "False"]
+
+
+def test_process_ids_are_no_codes() -> None:
+    assert codes_in("[ERROR] GE(107002,atc.bin):2025-03-18 ErrorNo: 145003(Model id invalid.)") == ["145003"]
