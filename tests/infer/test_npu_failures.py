@@ -53,6 +53,9 @@ def test_every_call_may_fail(small: Npu, monkeypatch: pytest.MonkeyPatch, capsys
             code = _in_process(small, monkeypatch, "--force")
             lines = capsys.readouterr().err.splitlines()
             errors = [line for line in lines if "error:" in line]
+            if name == "acl.get_soc_name":  # only a check beforehand: loading decides whether the chip is right
+                assert (code, errors) == (0, []), lines
+                continue
             assert (code, len(errors)) == (2, 1), (name, nth, lines)
             assert ("acl.rt.synchronize_stream" if task else f"{name} failed") in errors[0]
             assert small.violations() == [], (name, nth)
