@@ -66,7 +66,7 @@ def test_killed_run_resumes_to_the_same_bytes(large: SmallSet, layout: str) -> N
     assert stage("preprocess", *large.args("--layout", layout, "--output", undisturbed)).returncode == 0
     process = _start(large, "--layout", layout, "--workers", "2")
     journal = large.output / ".progress.jsonl"
-    _wait(lambda: journal.is_file() and journal.read_text().count("\n") >= 3, process)
+    _wait(lambda: journal.is_file() and journal.read_text().count("\n") >= 4, process)
     workers = _children(process.pid)
     process.kill()
     process.wait()
@@ -99,7 +99,7 @@ def test_killed_run_of_another_plan_leaves_no_file_of_the_first(large: SmallSet)
 def test_interrupted_run_ends_clean_and_resumes(large: SmallSet, stop: signal.Signals) -> None:
     process = _start(large, "--layout", "per-video", "--workers", "2")
     journal = large.output / ".progress.jsonl"
-    _wait(lambda: journal.is_file() and journal.read_text().count("\n") >= 3, process)
+    _wait(lambda: journal.is_file() and journal.read_text().count("\n") >= 4, process)
     process.send_signal(stop)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130, errors
