@@ -7,7 +7,7 @@ from typing import Any, List
 
 from convert.request import ConvertRequest
 from pipeline.artifact import replacing
-from pipeline.errors import RequestError
+from pipeline.errors import RequestError, last_line
 from pipeline.telemetry import silence
 from pipeline.tensor import TensorSpec
 
@@ -32,12 +32,6 @@ def openvino_from_onnx(request: ConvertRequest, output: Path) -> List[str]:
     with replacing(output / _XML) as xml, replacing(output / _BIN) as weights:
         _write(openvino, model, xml, weights, output)
     return [_XML, _BIN]
-
-
-def last_line(error: Exception) -> str:
-    """Return the last line of an exception's text: OpenVINO puts the cause below the place."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
 
 
 def _load() -> Any:

@@ -10,13 +10,13 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, Dict, Iterator, List, NoReturn, Optional, Tuple
 
-from infer.engines.base import Engine, last_line
+from infer.engines.base import Engine
 from infer.execute import execute, warm_up
 from infer.groups import Group
 from infer.journal import Entry
 from infer.measure import Clock
 from infer.task import Hooks, Outcome, Task
-from pipeline.errors import RequestError
+from pipeline.errors import RequestError, last_line
 from pipeline.undisturbed import undisturbed
 
 # Waiting for a device's last batches and for its driver to let go of it.

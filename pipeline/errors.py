@@ -37,3 +37,9 @@ class ShortfallError(RequestError):
     """A result fell short of what was asked (an accuracy or a parity gate); the command exits with 1."""
 
     exit_code = 1
+
+
+def last_line(error: Exception) -> str:
+    """Return the last line of an exception's text, where libraries put the cause."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -26,7 +26,7 @@ from typing import (
 
 import numpy as np
 
-from pipeline.errors import RequestError
+from pipeline.errors import RequestError, last_line
 from pipeline.facts import versions
 from pipeline.records import CompiledRecord
 from pipeline.tensor import DYNAMIC, TensorSpec
@@ -278,12 +278,6 @@ class Engine(Backend):
             ) from None
         except Exception as error:
             raise RequestError(f"{self.name} {what} ({last_line(error)})", self.model, todo) from None
-
-
-def last_line(error: Exception) -> str:
-    """Return the last line of an exception's text, where libraries put the cause."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
 
 
 def spec_like(expected: Sequence[TensorSpec], names: Iterable[str], dtype: str, shape: Sequence[int]) -> TensorSpec:
