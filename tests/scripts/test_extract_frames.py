@@ -183,7 +183,8 @@ def test_broken_videos_are_listed_and_skipped(make_video: MakeVideo, tmp_path: P
 
 
 def test_sound_without_pictures_is_skipped(tmp_path: Path) -> None:
-    av = pytest.importorskip("av")
+    import av
+
     from scripts.jpeg_frames import BadVideoError, Settings, jpeg_frames
 
     path = tmp_path / "sound.avi"

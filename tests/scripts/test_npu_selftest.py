@@ -23,7 +23,6 @@ MODEL = "3d_resnet_demo"
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Graph and batches of the demo model for eight videos, as another machine would have made them."""
-    pytest.importorskip("torch")
     root = tmp_path_factory.mktemp("selftest")
     data, made = root / "data", root / MODEL
     videos = ["--video-path", data / "videos", "--annotation-path", data / "annotation.json"]

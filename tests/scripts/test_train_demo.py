@@ -4,11 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from pipeline import card as cards
 from tests.command import ROOT, stage
-
-torch = pytest.importorskip("torch")
 
 CHECKPOINT = ROOT / "models" / "3d_resnet_demo.pth"
 
