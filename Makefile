@@ -36,14 +36,19 @@ INFER = $(CORE) -m infer $(CARD) --compiled $(dir $(COMPILED)) --batches $(dir $
   $(call option,--engine,ENGINE) $(call option,--devices,DEVICES) $(call option,--precision,PRECISION) \
   $(call option,--streams,STREAMS) $(call option,--requests,REQUESTS) $(call option,--warmup,WARMUP) $(if $(VERIFY),--verify)
 
+# Each framework has a virtual environment of its own, because the four do not share one.
+FRAMEWORK := $(shell sed -n 's/^framework *= *"\(.*\)".*/\1/p' models/$(MODEL).toml 2>/dev/null)
+EXPORT_ENV := $(patsubst pytorch,torch,$(or $(FRAMEWORK),pytorch))
 ifdef PYTHON
 CORE := $(PYTHON)
 TORCH := $(PYTHON)
+EXPORT := $(PYTHON)
 else
 CORE := $(VENV)/core/bin/python
 TORCH := $(VENV)/torch/bin/python
+EXPORT := $(VENV)/$(EXPORT_ENV)/bin/python
 CORE_READY := $(VENV)/core/.ready
-TORCH_READY := $(VENV)/torch/.ready
+EXPORT_READY := $(VENV)/$(EXPORT_ENV)/.ready
 TEST_READY := $(VENV)/torch/.ready-test
 endif
 
@@ -69,7 +74,7 @@ help: ## show this list
 demo: ## everything on this machine's CPU: synthetic videos, a small trained model, an accuracy table
 	@$(MAKE) --no-print-directory accuracy MODEL=3d_resnet_demo SOC=cpu K=1 MIN_ACCURACY=0.85
 
-graph: $(GRAPH) ## checkpoint -> ONNX ## CHECKPOINT BATCH DTYPE
+graph: $(GRAPH) ## checkpoint -> ONNX, frozen .pb or MINDIR ## CHECKPOINT BATCH DTYPE GRAPH_FORMAT=onnx|pb|mindir|air
 batches: $(BATCHES) ## dataset -> batches ## VIDEO_PATH ANNOTATION_PATH SUBSET BATCH LAYOUT DTYPE MAX_CLIPS LIMIT WORKERS STRICT=1
 om: $(if $(SEVERAL),several,$(COMPILED)) ## graph -> compiled model (.om, or OpenVINO IR with SOC=cpu) ## SOC BATCH=10 or BATCH=1,4,8 DYNAMIC_BATCH=1,4,8 FORMAT PRECISION_MODE OUT_NODES OP_SELECT_IMPLMODE ATC_LOG ATC_ARG='--name=value ...' DRY_RUN=1
 infer: $(if $(LOOP),loop,$(SCORES)) ## batches x compiled model -> scores, throughput ## ENGINE=acl|ais_bench|msame|openvino|onnxruntime DEVICES=0,1 PRECISION STREAMS REQUESTS WARMUP VERIFY=1 LOOP
@@ -93,9 +98,9 @@ npu-selftest: $(CORE_READY) ## once on an NPU host: convert, infer, compare with
 	@$(CORE) -m scripts.npu_selftest --soc $(SOC) $(call option,--device,DEVICE) \
 	  $(if $(wildcard $(TORCH)),--export-python $(TORCH))
 
-$(GRAPH): FORCE $(TORCH_READY)
-	@$(TORCH) -m export $(CARD) $(GRAPH_BATCH) --output $(dir $@) \
-	  $(call option,--checkpoint,CHECKPOINT) $(call option,--input-dtype,DTYPE)
+$(GRAPH): FORCE $(EXPORT_READY)
+	@$(EXPORT) -m export $(CARD) $(GRAPH_BATCH) --output $(dir $@) \
+	  $(call option,--checkpoint,CHECKPOINT) $(call option,--input-dtype,DTYPE) $(call option,--format,GRAPH_FORMAT)
 
 $(BATCHES): FORCE $(CORE_READY) $(if $(ANNOTATION_PATH),,$(if $(filter 3d_resnet_demo,$(MODEL)),$(DEMO)))
 	@$(CORE) -m preprocess $(CARD) --batch $(BATCH) --output $(dir $@) \
@@ -131,9 +136,9 @@ $(VENV)/core/.ready: requirements/core.txt requirements/openvino.txt
 	  echo "OpenVINO has no wheel for this system: ONNX Runtime takes its place"
 	@touch $@
 
-$(VENV)/torch/.ready: requirements/torch.txt
-	$(VENV_PYTHON) -m venv $(VENV)/torch
-	$(TORCH) -m pip install --quiet -r requirements/torch.txt
+$(VENV)/%/.ready: requirements/%.txt
+	$(VENV_PYTHON) -m venv $(VENV)/$*
+	$(VENV)/$*/bin/python -m pip install --quiet -r requirements/$*.txt
 	@touch $@
 
 $(VENV)/torch/.ready-test: $(VENV)/torch/.ready requirements/core.txt requirements/openvino.txt requirements/dev.txt

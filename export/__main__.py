@@ -25,11 +25,14 @@ def make_parser() -> Parser:
     """Return the parser of the stage."""
     parser = stage_parser(
         "export",
-        "Turn a trained checkpoint into an ONNX graph and compare it with the framework it comes from.",
+        "Turn a trained checkpoint into a graph and compare it with the framework it comes from.",
         "python -m export --model 3d_resnet --checkpoint save_700.pth --batch 10",
     )
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="trained weights (default: the card's)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: build/CARD/graph")
+    parser.add_argument(
+        "--format", metavar="FORMAT", help="onnx, pb, mindir or air (default: the card's or framework's)"
+    )
     batch = parser.add_mutually_exclusive_group()
     batch.add_argument("--batch", type=positive, metavar="N", help="batch size of the graph (default: the card's)")
     batch.add_argument("--dynamic-batch", action="store_true", help="leave the batch size open")
@@ -56,15 +59,15 @@ def make_parser() -> Parser:
 def export(args: argparse.Namespace) -> int:
     """Export what ``args`` ask for, unless it is there already."""
     # NumPy and the framework are loaded here, so that --help works on any host and at once.
-    from export.frameworks import find_framework, load_exporter
+    from export.frameworks import FRAMEWORKS, load_exporter
     from export.request import find_current, make_request
     from pipeline import card as cards
     from pipeline.artifact import folder_lock, remove_partials
 
     console = Console("export", args.quiet)
     card = cards.load(args.model, args.set)
-    framework = find_framework(card)
-    request = make_request(card, args)
+    framework = FRAMEWORKS[card.model.framework]
+    request = make_request(card, args, framework.formats)
     record = None if args.force else find_current(request)
     if record is not None:
         console.result(f"{request.output / record.file} is up to date")
@@ -80,7 +83,8 @@ def export(args: argparse.Namespace) -> int:
 def report(record: GraphRecord, folder: Path, console: Console) -> None:
     """Show what was written and how close it is."""
     graph = folder / record.file
-    console.result(f"graph   {graph} (opset {record.opset}, {size(graph.stat().st_size)})")
+    opset = f"opset {record.opset}, " if record.opset else ""
+    console.result(f"graph   {graph} ({opset}{size(graph.stat().st_size)})")
     for word, specs in (("input ", record.inputs), ("output", record.outputs)):
         for spec in specs:
             console.result(f"{word}  {spec}")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Callable, Tuple
 
 from export.request import ExportRequest
-from pipeline.card import Card
 from pipeline.console import Console
 from pipeline.errors import RequestError
 from pipeline.records import GraphRecord
@@ -18,33 +17,29 @@ Exporter = Callable[[ExportRequest, Console], GraphRecord]
 
 @dataclass(frozen=True)
 class Framework:
-    """Where an exporter is: ``module`` has a function ``export_graph``; ``libraries`` are what it imports."""
+    """Where an exporter is: ``module`` has a function ``export_graph``; ``libraries`` are what it imports.
+
+    Attributes:
+        formats: What it writes, the default first.
+        requirements: Name of the file in requirements/, and of the virtual environment that make builds from it.
+    """
 
     module: str
     libraries: Tuple[str, ...]
+    formats: Tuple[str, ...]
     requirements: str
 
 
 FRAMEWORKS = {
-    "pytorch": Framework(
-        "export.pytorch.exporter", ("torch", "onnx", "onnxsim", "onnxruntime"), "requirements/torch.txt"
+    "pytorch": Framework("export.pytorch.exporter", ("torch", "onnx", "onnxsim", "onnxruntime"), ("onnx",), "torch"),
+    "tensorflow": Framework("export.tensorflow.exporter", ("tensorflow",), ("pb",), "tensorflow"),
+    "paddle": Framework(
+        "export.paddle.exporter", ("paddle", "paddle2onnx", "onnx", "onnxruntime"), ("onnx",), "paddle"
+    ),
+    "mindspore": Framework(
+        "export.mindspore.exporter", ("mindspore", "onnx", "onnxruntime"), ("onnx", "mindir", "air"), "mindspore"
     ),
 }
-
-
-def find_framework(card: Card) -> Framework:
-    """Return the framework of a card.
-
-    Raises:
-        RequestError: there is no exporter for it.
-    """
-    if card.model.framework not in FRAMEWORKS:
-        raise RequestError(
-            f"model.framework is {card.model.framework!r}, which has no exporter yet",
-            card.path,
-            f"choose a card of: {', '.join(FRAMEWORKS)}",
-        )
-    return FRAMEWORKS[card.model.framework]
 
 
 def load_exporter(framework: Framework) -> Exporter:
@@ -53,7 +48,7 @@ def load_exporter(framework: Framework) -> Exporter:
     Raises:
         RequestError: a library is missing or cannot be imported.
     """
-    todo = f"pip install -r {framework.requirements}"
+    todo = f"make .venv/{framework.requirements}/.ready, or pip install -r requirements/{framework.requirements}.txt"
     missing = [name for name in framework.libraries if importlib.util.find_spec(name) is None]
     if missing:
         raise RequestError(f"not installed: {', '.join(missing)}", "this Python", todo)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Sequence
 
 from export.gate import within
 from pipeline.artifact import digest_of, sha256_file
@@ -27,6 +27,7 @@ class ExportRequest:
         card: The model card, overrides applied.
         checkpoint: The file of trained weights, and its digest.
         output: Folder for the graph and its record.
+        format: What to write: ``onnx``, ``pb``, ``mindir`` or ``air``.
         batch: Batch size of the graph, -1 for a symbolic one.
         input_dtype: ``float32`` (normalised values) or ``uint8`` (pixels; scale, mean and std are in the graph).
         opset: Version of the ONNX operator set.
@@ -38,6 +39,7 @@ class ExportRequest:
     checkpoint: Path
     checkpoint_sha256: str
     output: Path
+    format: str
     batch: int
     input_dtype: str
     opset: int
@@ -51,8 +53,11 @@ class ExportRequest:
 
     @property
     def logits(self) -> TensorSpec:
-        """The tensor that the graph gives: float32 (N, classes)."""
-        return TensorSpec(self.card.export.output_name, "float32", (self.batch, self.card.model.classes), "NC")
+        """The tensor that the graph gives: float32 (N, classes), or (N, K, classes) with a row for each clip."""
+        name, classes = self.card.export.output_name, self.card.model.classes
+        if "K" in self.card.input.layout and not self.card.export.average_clips:
+            return TensorSpec(name, "float32", (self.batch, self.input.clips_per_item, classes), "NKC")
+        return TensorSpec(name, "float32", (self.batch, classes), "NC")
 
     def digest(self, batch: Optional[int] = None) -> str:
         """Return the SHA-256 of what decides the graph, apart from the weights: card sections and options.
@@ -63,6 +68,7 @@ class ExportRequest:
             "batch": self.batch if batch is None else batch,
             "input_dtype": self.input_dtype,
             "opset": self.opset,
+            "format": self.format,
         }
         return digest_of({"card": self.card.digest(*SECTIONS), "options": options})
 
@@ -79,12 +85,19 @@ def find_current(request: ExportRequest) -> Optional[GraphRecord]:
     return record if graph.is_file() and sha256_file(graph) == record.sha256 else None
 
 
-def make_request(card: Card, args: argparse.Namespace) -> ExportRequest:
-    """Return the request: options first, the card where they are silent.
+def make_request(card: Card, args: argparse.Namespace, formats: Sequence[str]) -> ExportRequest:
+    """Return the request: options first, the card where they are silent, then the first of the framework's ``formats``.
 
     Raises:
-        RequestError: no checkpoint, or an input dtype that no graph takes.
+        RequestError: no checkpoint, a format that the framework does not export to, or an input dtype that no graph
+            takes.
     """
+    chosen = args.format or card.export.format or formats[0]
+    if chosen not in formats:
+        raise RequestError(
+            f"format is {chosen!r}, {card.model.framework} checkpoints are exported to {' or '.join(formats)}",
+            "--format" if args.format else f"{card.path}: export.format",
+        )
     dtype = args.input_dtype or card.input.dtype
     if dtype not in INPUT_DTYPES:
         raise RequestError(
@@ -97,6 +110,7 @@ def make_request(card: Card, args: argparse.Namespace) -> ExportRequest:
         checkpoint=checkpoint,
         checkpoint_sha256=sha256_file(checkpoint),
         output=args.output or ROOT / "build" / card.name / "graph",
+        format=chosen,
         batch=DYNAMIC if args.dynamic_batch else args.batch or card.input.batch,
         input_dtype=dtype,
         opset=args.opset or card.export.opset,

@@ -11,44 +11,41 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from pipeline.artifact import digest_of
+from pipeline.artifact import digest_of, sha256_file
+from pipeline.card_check import check
 from pipeline.errors import RequestError
-from pipeline.naming import is_plain_name
-from pipeline.tensor import DTYPES, TensorSpec
+from pipeline.tensor import TensorSpec
 from pipeline.typed import from_dict, to_dict
 
 ROOT = Path(__file__).resolve().parent.parent
 CARDS = ROOT / "models"
-_CHOICES = {
-    "model.framework": ("pytorch", "tensorflow", "paddle", "mindspore"),
-    "model.shortcut": ("A", "B"),
-    "input.dtype": DTYPES,
-    "clips.sampler": ("windows",),
-    "transform.kernel": ("pil-bilinear",),
-    "transform.crop": ("center",),
-    "transform.color": ("RGB", "BGR"),
-    "export.pooling": ("global", "average", "mean"),
-    "scores.activation": ("softmax", "none"),
-}
 
 
 @dataclass(frozen=True)
 class Model:
-    """What the network is and where its trained weights are expected.
+    """What the network is, where its trained weights are expected and where they come from.
 
-    The keys after ``checkpoint`` are parameters of the 3D ResNet family; an exporter refuses those its network lacks.
+    The keys after ``origin`` are parameters of the network families. ``same_padding`` pads the last poolings at the end
+    only, as MindSpore and TensorFlow do, where PyTorch and Paddle pad both ends; ``dropout`` leaves dropout active in
+    the graph, as the published c3d_tf conversion does; ``stem_width`` 0 is the family's own.
     """
 
     framework: str
     network: str
     classes: int
     checkpoint: str = ""
+    origin: str = ""
     depth: int = 50
     shortcut: str = "B"
     widen_factor: float = 1.0
     conv1_t_size: int = 7
     conv1_t_stride: int = 1
     no_max_pool: bool = False
+    wide_resnet_k: int = 2
+    cardinality: int = 32
+    stem_width: int = 0
+    same_padding: bool = False
+    dropout: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,20 +61,46 @@ class Input:
 
 @dataclass(frozen=True)
 class Clips:
-    """How frames become clips: ``frames`` per clip, window starts ``stride`` frames apart.
+    """How frames become clips of ``frames`` frames each; see :mod:`preprocess.sampling` for the rules.
 
-    ``max_clips`` cuts the clips of one video (0 keeps all): the published 3d_resnet figure needs 10.
+    Attributes:
+        sampler: ``windows`` (all of them, ``stride`` frames apart), ``uniform`` (``count`` clips centred in equal parts
+            of the video), ``consecutive`` (``count`` clips of neighbouring frames) or ``spread`` (``count`` clips whose
+            frames are spread over ``span`` frames).
+        stride: Frames between the starts of two windows.
+        count: Clips per video.
+        start: Where clips begin, for ``consecutive`` and ``spread``: ``first``, ``center``, ``even`` (``count`` evenly
+            spaced starts) or ``random``.
+        seed: Seed of the recipe's generator for ``random``.
+        span: Frames over which a clip is spread.
+        order: ``numeric``, or ``lexicographic``: frames in the order of their file names, as a recipe read them.
+        max_clips: Cuts the clips of one video (0 keeps all): the published 3d_resnet figure needs 10.
     """
 
     sampler: str
     frames: int
-    stride: int
+    stride: int = 0
+    count: int = 1
+    start: str = "center"
+    seed: int = 0
+    span: int = 0
+    order: str = "numeric"
     max_clips: int = 0
 
 
 @dataclass(frozen=True)
 class Transform:
-    """Frame to tensor: shorter side to ``resize`` pixels, crop to ``size``, then (x/scale - mean) / std per channel."""
+    """Frame to tensor: resize, centre crop to ``size``, then (x/scale - mean) / std per channel.
+
+    Attributes:
+        resize: Target of the resize in pixels.
+        rule: ``short`` (shorter side to ``resize``), ``height`` (height to ``resize``), ``box`` (into
+            ``long`` x ``resize``) or ``stretch`` (to exactly ``long`` x ``resize``, whatever the aspect).
+        long: The other extent of ``box`` and ``stretch``.
+        rounding: Of the side that follows: ``truncate``, ``next`` (truncate(x + 1)) or ``nearest``.
+        crop: ``center`` (half a pixel to even) or ``center-floor``.
+        mean_volume: Instead of ``mean``: .npy file of the mean of each value of a clip, float32 (T, H, W, C).
+    """
 
     resize: int
     size: int
@@ -87,11 +110,20 @@ class Transform:
     scale: float
     mean: Tuple[float, ...]
     std: Tuple[float, ...]
+    rule: str = "short"
+    long: int = 0
+    rounding: str = "truncate"
+    mean_volume: str = ""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Default dataset; paths are relative to the project unless absolute. ``labels`` names a file of models/labels."""
+    """Default dataset; paths are relative to the project unless absolute. ``labels`` names a file of models/labels.
+
+    ``format`` says what ``annotation`` is: ``activitynet`` (JSON), ``list`` (lines ``<frame folder> <label>``),
+    ``rawframes`` (lines ``<class>/<video> <frames> <label>``) or ``folders`` (a folder of class folders of videos).
+    ``first_frame`` is the number in the name of a video's first frame.
+    """
 
     name: str
     annotation: str
@@ -99,19 +131,31 @@ class Dataset:
     labels: str = ""
     subset: str = "validation"
     frame_name: str = "image_{:05d}.jpg"
+    first_frame: int = 1
+    format: str = "activitynet"
 
 
 @dataclass(frozen=True)
 class Export:
     """How the graph is written.
 
-    ``pooling``: global (GlobalAveragePool), average (AveragePool with a constant kernel, which old CANN releases
-    need) or mean (ReduceMean).
+    Attributes:
+        format: ``onnx``, ``pb``, ``mindir`` or ``air``; empty is what the framework's exporter writes by default.
+        pooling: global (GlobalAveragePool), average (AveragePool with a constant kernel, which old CANN releases need)
+            or mean (ReduceMean).
+        softmax: The graph ends with a softmax over the classes.
+        average_clips: A graph that takes several clips per video (layout NKCTHW) gives the mean of their outputs
+            instead of one row per clip.
+        batch_accuracy: The graph takes labels too, and gives the accuracy over the batch, as c3d_tf was published.
     """
 
     opset: int = 11
     output_name: str = "output"
     pooling: str = "global"
+    format: str = ""
+    softmax: bool = False
+    average_clips: bool = False
+    batch_accuracy: bool = False
 
 
 @dataclass(frozen=True)
@@ -161,7 +205,23 @@ class Card:
 
     def digest(self, *sections: str) -> str:
         """Return the SHA-256 of the named sections: what a stage depends on and nothing else."""
-        return digest_of({section: to_dict(getattr(self, section)) for section in sections})
+        content: Dict[str, Any] = {section: to_dict(getattr(self, section)) for section in sections}
+        if "transform" in content and self.transform.mean_volume:
+            content["transform"]["mean_volume"] = self.mean_volume_digest()
+        return digest_of(content)
+
+    def mean_volume_digest(self) -> str:
+        """Return the SHA-256 of the file of the mean volume; empty where the card has none.
+
+        Raises:
+            RequestError: there is no such file.
+        """
+        if not self.transform.mean_volume:
+            return ""
+        path = self.resolve(self.transform.mean_volume)
+        if not path.is_file():
+            raise RequestError("transform.mean_volume: no such file", path, "--set transform.mean_volume=FILE.npy")
+        return sha256_file(path)
 
     def input_spec(self, batch: int, dtype: Optional[str] = None) -> TensorSpec:
         """Return the input tensor at batch size ``batch`` (-1: symbolic), ``dtype`` overriding the card's."""
@@ -208,7 +268,7 @@ def load(model: str, overrides: Sequence[str] = ()) -> Card:
     for override in overrides:
         _override(data, override)
     card = from_dict(Card, {**data, "name": path.stem, "path": str(path)}, path)
-    _check(card)
+    check(card)
     return card
 
 
@@ -239,44 +299,3 @@ def _override(data: Dict[str, Any], override: str) -> None:
     if not isinstance(table, dict):
         raise RequestError(f"{section!r} is not a section of the card", "--set")
     table[name] = value
-
-
-def _check(card: Card) -> None:
-    for key, choices in _CHOICES.items():
-        section, name = key.split(".")
-        value = getattr(getattr(card, section), name)
-        if value not in choices:
-            raise RequestError(f"{key} is {value!r}, expected one of: {', '.join(choices)}", card.path)
-    positive = {
-        "model.classes": card.model.classes,
-        "input.batch": card.input.batch,
-        "clips.frames": card.clips.frames,
-        "clips.stride": card.clips.stride,
-        "transform.resize": card.transform.resize,
-        "transform.size": card.transform.size,
-    }
-    for key, value in positive.items():
-        if value < 1:
-            raise RequestError(f"{key} is {value}, expected 1 or more", card.path)
-    if not is_plain_name(card.dataset.name):
-        raise RequestError(f"dataset.name is {card.dataset.name!r}, expected a plain name", card.path)
-    _check_shapes(card)
-
-
-def _check_shapes(card: Card) -> None:
-    transform, layout = card.transform, card.input.layout
-    if sorted(layout) != sorted("NCTHW") or not layout.startswith("N"):
-        raise RequestError(f"input.layout is {layout!r}, expected N then C, T, H, W in any order", card.path)
-    expected = {"C": len(transform.mean), "T": card.clips.frames, "H": transform.size, "W": transform.size}
-    shape = tuple(expected[axis] for axis in layout[1:])
-    if shape != card.input.shape:
-        raise RequestError(
-            f"input.shape is {list(card.input.shape)}, but clips and transform give {list(shape)} in layout {layout}",
-            card.path,
-        )
-    if len(transform.mean) != 3 or len(transform.std) != 3 or 0 in transform.std or transform.scale == 0:
-        raise RequestError("transform.mean and transform.std take 3 numbers, std and scale not 0", card.path)
-    if transform.size > transform.resize:
-        raise RequestError(
-            f"transform.size {transform.size} is larger than transform.resize {transform.resize}", card.path
-        )

@@ -22,7 +22,7 @@ class TensorSpec:
         name: Tensor name in the graph.
         dtype: NumPy dtype name, one of :data:`DTYPES`.
         shape: Extent of each axis; -1 marks a symbolic batch.
-        layout: One letter per axis: N batch, C channel, T frame, H row, W column.
+        layout: One letter per axis: N batch, K clips of one video, C channel, T frame, H row, W column.
     """
 
     name: str
@@ -34,6 +34,16 @@ class TensorSpec:
     def batch(self) -> int:
         """Extent of the first axis, -1 if it is symbolic."""
         return self.shape[0]
+
+    @property
+    def clips_per_item(self) -> int:
+        """Clips in one item of the batch: the extent of axis K, 1 without one."""
+        return self.shape[self.layout.index("K")] if "K" in self.layout else 1
+
+    @property
+    def clips(self) -> int:
+        """Clip slots of the whole tensor, N x K, in C order; the batch must not be symbolic."""
+        return self.batch * self.clips_per_item
 
     @property
     def nbytes(self) -> int:

@@ -10,17 +10,16 @@ import onnx
 import torch
 from torch import nn
 
-from export import gate, onnx_graph, parity
+from export import onnx_graph, parity
+from export.publish import publish
 from export.pytorch.checkpoint import load_weights
 from export.pytorch.networks import build_network
 from export.pytorch.onnx_from_torch import check_opset, onnx_from_torch
-from export.request import RECORD, ExportRequest
-from pipeline.artifact import replacing, sha256_file
+from export.request import ExportRequest
 from pipeline.console import Console
-from pipeline.facts import versions
-from pipeline.records import GraphRecord, Parity, write_record
+from pipeline.records import GraphRecord, Parity
 
-GRAPH = "model.onnx"
+_DISTRIBUTIONS = ("torch", "onnx", "onnxsim", "onnxruntime", "numpy")
 _POOLING = {
     "global": {"GlobalAveragePool", "Flatten"},
     "average": {"AveragePool", "Flatten"},
@@ -42,30 +41,12 @@ def export_graph(request: ExportRequest, console: Console) -> GraphRecord:
     model = onnx_graph.simplify(onnx_from_torch(network, request))
     onnx_graph.check(model, operators(request))
     tensors = onnx_graph.describe(model, [request.input, request.logits])
-    with replacing(request.output / GRAPH) as temporary:
-        onnx.save(model, str(temporary))
+
+    def compare(graph: Path) -> Parity:
         console.say("comparing ONNX Runtime with PyTorch")
-        figures = measure(network, temporary, request)
-        gate.check(figures, request.max_diff, request.output / GRAPH)
-        # A record that outlived its graph would vouch for another one.
-        (request.output / RECORD).unlink(missing_ok=True)
-    record = GraphRecord(
-        format="onnx",
-        file=GRAPH,
-        sha256=sha256_file(request.output / GRAPH),
-        card=request.card.name,
-        card_digest=request.digest(),
-        checkpoint=str(request.checkpoint),
-        checkpoint_sha256=request.checkpoint_sha256,
-        opset=request.opset,
-        inputs=tensors[:1],
-        outputs=tensors[1:],
-        versions=versions(["torch", "onnx", "onnxsim", "onnxruntime", "numpy"]),
-        parity=figures,
-        transform_digest=request.card.digest("transform"),
-    )
-    write_record(request.output / RECORD, record)
-    return record
+        return measure(network, graph, request)
+
+    return publish(request, tensors, lambda path: onnx.save(model, str(path)), compare, _DISTRIBUTIONS)
 
 
 def operators(request: ExportRequest) -> Set[str]:

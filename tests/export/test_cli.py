@@ -126,7 +126,7 @@ def test_checkpoint_that_does_not_fit_leaves_nothing(checkpoint, tmp_path):
     [
         (("--opset", "30"), "opset 30 cannot be written, expected 7 to 20"),
         (("--set", "input.dtype=int8"), "input dtype is 'int8', a graph takes float32 or uint8"),
-        (("--set", "model.framework=paddle"), "model.framework is 'paddle', which has no exporter yet"),
+        (("--format", "pb"), "format is 'pb', pytorch checkpoints are exported to onnx"),
         (("--batch", "0"), "'0' is not an integer of 1 or more"),
         (("--batch", "2", "--dynamic-batch"), "not allowed with"),
         (("--max-diff", "-1"), "'-1' is not a number of 0 or more"),
@@ -141,7 +141,7 @@ def test_wrong_options_are_one_line(checkpoint, tmp_path, more, words):
 @pytest.mark.parametrize("library", FRAMEWORKS)
 def test_missing_library_is_one_line(checkpoint, tmp_path, library):
     done = without([library], *options(checkpoint, tmp_path))
-    refused(done, f"not installed: {library}; pip install -r requirements/torch.txt")
+    refused(done, f"not installed: {library}; make .venv/torch/.ready, or pip install -r requirements/torch.txt")
 
 
 def test_broken_library_is_one_line(checkpoint, tmp_path):

@@ -29,7 +29,7 @@ HEADS = {
 
 def request(checkpoint, output, *overrides, batch=2, dtype="float32", opset=11, max_diff=1e-4):
     card = cards.load("3d_resnet_demo", overrides)
-    return ExportRequest(card, checkpoint, sha256_file(checkpoint), output, batch, dtype, opset, max_diff)
+    return ExportRequest(card, checkpoint, sha256_file(checkpoint), output, "onnx", batch, dtype, opset, max_diff)
 
 
 def exported(*args, **options):

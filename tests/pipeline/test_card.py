@@ -37,18 +37,25 @@ def test_other_depths_by_override(depth: int) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("model.depht=18", "unknown key 'model.depht'; expected one of: checkpoint"),
+        ("model.depht=18", "unknown key 'model.depht'; expected one of: cardinality, checkpoint"),
         ("model.depth=deep", "model.depth is 'deep' (str), expected an integer"),
         ("model.depth=18.5", "model.depth is 18.5 (float), expected an integer"),
         ("model.no_max_pool=1", "model.no_max_pool is 1 (int), expected true or false"),
         ("model.shortcut=C", "model.shortcut is 'C', expected one of: A, B"),
         ("model.classes=0", "model.classes is 0, expected 1 or more"),
         ("clips.frames=8", "input.shape is [3, 16, 112, 112], but clips and transform give [3, 8, 112, 112]"),
-        ("input.layout=NCHW", "input.layout is 'NCHW', expected N then C, T, H, W in any order"),
+        (
+            "input.layout=NCHW",
+            "input.layout is 'NCHW', expected N (or NK, K clips of one video) then C, T, H, W in any order",
+        ),
         ("input.shape=7", "input.shape is 7 (int), expected a list"),
         ("transform.mean=[1, 2]", "input.shape is [3, 16, 112, 112], but clips and transform give [2, 16, 112, 112]"),
         ("transform.std=[1, 0, 1]", "std and scale not 0"),
         ("transform.resize=100", "transform.size 112 is larger than transform.resize 100"),
+        ("clips.stride=0", "clips.stride is 0, expected 1 or more"),
+        ("clips.sampler=spread", "clips.span is 0, expected 1 or more"),
+        ("transform.rule=box", "transform.long is 0, expected 1 or more"),
+        ("input.layout=NKCTHW", "input.layout NKCTHW takes the same number of clips of every video"),
         ("nonsense", "'nonsense' is not section.key=value"),
         ("title.x=3", "'title' is not a section"),
         ("extra.key=3", "unknown key 'extra'"),
@@ -98,3 +105,28 @@ def test_digest_covers_the_named_sections_only() -> None:
     other = cards.load("3d_resnet", ["clips.max_clips=10"])
     assert plain.digest("model", "input") == other.digest("model", "input")
     assert plain.digest("clips") != other.digest("clips")
+
+
+def test_several_clips_of_a_video_may_be_one_item_of_the_batch() -> None:
+    sets = ("clips.sampler=uniform", "clips.count=10", "input.layout=NKCTHW", "input.shape=[10, 3, 16, 112, 112]")
+    spec = cards.load("3d_resnet", sets).input_spec(2)
+    assert (spec.clips, spec.clips_per_item, spec.shape) == (20, 10, (2, 10, 3, 16, 112, 112))
+    with pytest.raises(RequestError, match=r"clips and transform give \[10, 3, 16, 112, 112\] in layout NKCTHW"):
+        cards.load("3d_resnet", [*sets[:3], "input.shape=[4, 3, 16, 112, 112]"])
+
+
+def test_only_evenly_spaced_starts_give_several_clips() -> None:
+    with pytest.raises(RequestError, match=r"clips\.count is 3, which takes clips\.start even, not center"):
+        cards.load("3d_resnet", ["clips.sampler=consecutive", "clips.count=3"])
+
+
+def test_the_digest_follows_the_contents_of_the_mean_volume(tmp_path) -> None:
+    path = tmp_path / "mean.npy"
+    path.write_bytes(b"one")
+    override = [f"transform.mean_volume={path}"]
+    first = cards.load("3d_resnet", override).digest("transform")
+    path.write_bytes(b"two")
+    assert cards.load("3d_resnet", override).digest("transform") != first
+    path.unlink()
+    with pytest.raises(RequestError, match=r"transform\.mean_volume: no such file"):
+        cards.load("3d_resnet", override).digest("transform")

@@ -1,0 +1,100 @@
+"""What a model card may hold, beyond the types of its keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.errors import RequestError
+from pipeline.naming import is_plain_name
+from pipeline.tensor import DTYPES
+
+if TYPE_CHECKING:
+    from pipeline.card import Card
+
+_CHOICES = {
+    "model.framework": ("pytorch", "tensorflow", "paddle", "mindspore"),
+    "model.shortcut": ("A", "B"),
+    "input.dtype": DTYPES,
+    "clips.sampler": ("windows", "uniform", "consecutive", "spread"),
+    "clips.start": ("first", "center", "even", "random"),
+    "clips.order": ("numeric", "lexicographic"),
+    "transform.kernel": ("pil-bilinear", "cv2-linear"),
+    "transform.crop": ("center", "center-floor"),
+    "transform.color": ("RGB", "BGR"),
+    "transform.rule": ("short", "height", "box", "stretch"),
+    "transform.rounding": ("truncate", "next", "nearest"),
+    "dataset.format": ("activitynet", "list", "rawframes", "folders"),
+    "export.format": ("", "onnx", "pb", "mindir", "air"),
+    "export.pooling": ("global", "average", "mean"),
+    "scores.activation": ("softmax", "none"),
+}
+
+
+def check(card: Card) -> None:
+    """Refuse a card with an impossible value.
+
+    Raises:
+        RequestError: naming file and key, what was found and what was expected.
+    """
+    for key, choices in _CHOICES.items():
+        section, name = key.split(".")
+        value = getattr(getattr(card, section), name)
+        if value not in choices:
+            raise RequestError(f"{key} is {value!r}, expected one of: {', '.join(choices)}", card.path)
+    positive = {
+        "model.classes": card.model.classes,
+        "input.batch": card.input.batch,
+        "clips.frames": card.clips.frames,
+        "clips.count": card.clips.count,
+        "transform.resize": card.transform.resize,
+        "transform.size": card.transform.size,
+    }
+    if card.clips.sampler == "windows":
+        positive["clips.stride"] = card.clips.stride
+    if card.clips.sampler == "spread":
+        positive["clips.span"] = card.clips.span
+    if card.transform.rule in ("box", "stretch"):
+        positive["transform.long"] = card.transform.long
+    for key, value in positive.items():
+        if value < 1:
+            raise RequestError(f"{key} is {value}, expected 1 or more", card.path)
+    if not is_plain_name(card.dataset.name):
+        raise RequestError(f"dataset.name is {card.dataset.name!r}, expected a plain name", card.path)
+    _check_clips(card)
+    _check_shapes(card)
+
+
+def _check_clips(card: Card) -> None:
+    clips, several = card.clips, card.input.layout.startswith("NK")
+    if clips.start != "even" and clips.count > 1 and clips.sampler in ("consecutive", "spread"):
+        raise RequestError(f"clips.count is {clips.count}, which takes clips.start even, not {clips.start}", card.path)
+    if several and (clips.sampler == "windows" or clips.max_clips):
+        raise RequestError(
+            f"input.layout {card.input.layout} takes the same number of clips of every video",
+            card.path,
+            "use another clips.sampler than windows, and no clips.max_clips",
+        )
+
+
+def _check_shapes(card: Card) -> None:
+    transform, layout = card.transform, card.input.layout
+    head = "NK" if layout.startswith("NK") else "N"
+    if not layout.startswith(head) or sorted(layout[len(head) :]) != sorted("CTHW"):
+        raise RequestError(
+            f"input.layout is {layout!r}, expected N (or NK, K clips of one video) then C, T, H, W in any order",
+            card.path,
+        )
+    channels = len(transform.mean)
+    expected = {"K": card.clips.count, "C": channels, "T": card.clips.frames, "H": transform.size, "W": transform.size}
+    shape = tuple(expected[axis] for axis in layout[1:])
+    if shape != card.input.shape:
+        raise RequestError(
+            f"input.shape is {list(card.input.shape)}, but clips and transform give {list(shape)} in layout {layout}",
+            card.path,
+        )
+    if channels != 3 or len(transform.std) != 3 or 0 in transform.std or transform.scale == 0:
+        raise RequestError("transform.mean and transform.std take 3 numbers, std and scale not 0", card.path)
+    if transform.size > transform.resize:
+        raise RequestError(
+            f"transform.size {transform.size} is larger than transform.resize {transform.resize}", card.path
+        )
