@@ -62,11 +62,12 @@ DEMO := build/demo_data/annotation.json
 .DEFAULT_GOAL := help
 # The stages write under temporary names, so nothing has to be deleted when one fails or is interrupted.
 .PRECIOUS: $(GRAPH) $(BATCHES) $(COMPILED) $(SCORES) $(ACCURACY)
-.PHONY: help demo graph batches om several infer loop accuracy predict doctor explain npu-selftest test lint clean FORCE
+.PHONY: help demo graph batches om several infer loop accuracy predict doctor explain npu-selftest \
+  test test-pytorch test-tensorflow test-paddle test-mindspore lint clean FORCE
 
 help: ## show this list
 	@echo "make TARGET [VARIABLE=value ...]"
-	@awk -F ' ## ' '/^[a-z-]+:.* ## / { split($$1, t, ":"); printf "  %-13s %s\n", t[1], $$2; if ($$3) printf "                %s\n", $$3 }' Makefile
+	@awk -F ' ## ' '/^[a-z -]+:.* ## / { split($$1, t, ":"); printf "  %-13s %s\n", t[1], $$2; if ($$3) printf "                %s\n", $$3 }' Makefile
 	@echo "everywhere      MODEL=$(MODEL) SET='section.key=value ...' BUILD=$(BUILD) QUIET=1"
 	@echo "                PYTHON=python3 uses that interpreter instead of $(VENV)/, VENV_PYTHON=$(VENV_PYTHON) builds $(VENV)/"
 	@echo "cards           $(patsubst models/%.toml,%,$(wildcard models/*.toml))"
@@ -141,12 +142,19 @@ $(VENV)/%/.ready: requirements/%.txt
 	$(VENV)/$*/bin/python -m pip install --quiet -r requirements/$*.txt
 	@touch $@
 
-$(VENV)/torch/.ready-test: $(VENV)/torch/.ready requirements/core.txt requirements/openvino.txt requirements/dev.txt
-	$(TORCH) -m pip install --quiet -r requirements/core.txt -r requirements/openvino.txt -r requirements/dev.txt
+# What the tests need on top, in the environment of each framework.
+$(VENV)/%/.ready-test: $(VENV)/%/.ready requirements/core.txt requirements/openvino.txt requirements/dev.txt
+	$(VENV)/$*/bin/python -m pip install --quiet -r requirements/core.txt -r requirements/openvino.txt -r requirements/dev.txt
 	@touch $@
 
-test: $(TEST_READY) ## the test suite ## TESTS='tests/infer -k resume'
-	$(TORCH) -m pytest $(TESTS)
+test: ## every test suite, each in its framework's environment ## SUITES='pytorch paddle'
+	@$(VENV_PYTHON) -m tests.suites --make "$(MAKE)" $(SUITES)
+
+test-pytorch: $(TEST_READY) ## the suite of all stages, with PyTorch ## TESTS='tests/infer -k resume'
+	$(TORCH) -m pytest --junitxml build/tests/pytorch.xml $(TESTS)
+
+test-tensorflow test-paddle test-mindspore: test-%: $(if $(PYTHON),,$(VENV)/%/.ready-test) ## what is exported from that framework, alone ## TESTS='-k engine'
+	$(or $(PYTHON),$(VENV)/$*/bin/python) -m pytest --junitxml build/tests/$*.xml tests/export/$* $(TESTS)
 
 lint: $(TEST_READY) ## ruff and mypy
 	$(TORCH) -m ruff check .
