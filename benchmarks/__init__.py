@@ -1,0 +1,1 @@
+"""What this project measures of itself: `make bench` runs all of it."""
