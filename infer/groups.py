@@ -12,7 +12,7 @@ from pipeline.tensor import DYNAMIC, TensorSpec
 
 @dataclass(frozen=True)
 class Group:
-    """The batch files of one execution: one, unless they hold one clip each; ``slots`` counts the padding too."""
+    """The batch files of one execution: one, unless they hold one item each; ``slots`` counts clips, padding too."""
 
     files: Tuple[BatchFile, ...]
     slots: int
@@ -31,8 +31,9 @@ class Group:
 def feed_spec(manifest: Manifest, model: TensorSpec) -> TensorSpec:
     """Return what one execution is fed.
 
-    That is the tensor of one file, except for single-clip files: like ais_bench, as many of these are joined as the
-    model takes, so that a per-clip folder runs on a model of any batch size.
+    That is the tensor of one file, except for the files of layout ``per-clip``, which hold one item (a clip, or the K
+    clips of one video): like ais_bench, as many of these are joined as the model takes, so that such a folder runs on a
+    model of any batch size.
     """
     tensor = manifest.tensor
     joined = manifest.layout == "per-clip" and model.batch != DYNAMIC
@@ -41,5 +42,5 @@ def feed_spec(manifest: Manifest, model: TensorSpec) -> TensorSpec:
 
 def make_groups(manifest: Manifest, size: int) -> List[Group]:
     """Return the executions over all files, ``size`` files each; the last one may have fewer."""
-    files, slots = manifest.files, size * manifest.tensor.batch
+    files, slots = manifest.files, size * manifest.tensor.clips
     return [Group(tuple(files[start : start + size]), slots) for start in range(0, len(files), size)]

@@ -39,7 +39,10 @@ class Job:
 
     @property
     def outputs(self) -> List[TensorSpec]:
-        """What one result file holds, per output: where files were joined, its share of the batch."""
+        """What one result file holds, per output: where files were joined, its share of the batch.
+
+        Items of K clips (input layout NK...) give K rows each (output layout NKC), or one where the graph averages.
+        """
         batch = self.manifest.tensor.batch
         joined = self.feed.batch != batch
         specs = self.record.outputs
@@ -78,7 +81,12 @@ def _read_model(folder: Path) -> CompiledRecord:
         if sha256_file(folder / name) != digest:
             raise RequestError("is not the file that the model's record describes", folder / name, "convert again")
     if len(record.inputs) != 1:
-        raise RequestError(f"has {len(record.inputs)} inputs, batches feed one", folder / record.file)
+        raise RequestError(
+            f"has {len(record.inputs)} inputs, batches feed one",
+            folder / record.file,
+            "a graph that takes labels was exported with export.batch_accuracy: export without it, and let "
+            "python -m postprocess --batch-accuracy N count",
+        )
     return record
 
 

@@ -55,13 +55,14 @@ class Clock:
 
 @dataclass(frozen=True)
 class Work:
-    """What was done while the clock ran; a video counts where its last clip was."""
+    """What was done while the clock ran; a video counts where its last clip was, slots are those of clips."""
 
     batches: int
     clips: int
     videos: int
     frames: int
     slots: int
+    clips_per_item: int = 1
 
 
 def work_of(manifest: Manifest, groups: Sequence[Group], loops: int = 1) -> Work:
@@ -75,6 +76,7 @@ def work_of(manifest: Manifest, groups: Sequence[Group], loops: int = 1) -> Work
         videos=sum(video.clips[-1][0] in indices for video in manifest.videos if video.clips) * loops,
         frames=clips * manifest.fingerprint.frames * loops,
         slots=sum(group.slots for group in groups) * loops,
+        clips_per_item=manifest.tensor.clips_per_item,
     )
 
 
@@ -112,7 +114,8 @@ def _device_compute(work: Work, clock: Clock) -> Optional[DeviceCompute]:
         return None
     batch = work.slots / work.batches
     rates = [1000 * batch / max(float(np.mean(values)), 1e-6) for values in clock.compute_ms.values()]
-    return DeviceCompute(clock.source, _latency([round(value, 4) for value in every]), round(sum(rates), 3))
+    latency = _latency([round(value, 4) for value in every])
+    return DeviceCompute(clock.source, latency, round(sum(rates), 3), work.clips_per_item)
 
 
 def covered(intervals: Iterable[Tuple[float, float]]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import List
 
 from pipeline.console import Console
-from pipeline.records import Latency, Rate, Throughput
+from pipeline.records import DeviceCompute, Latency, Rate, Throughput
 
 _BENCHMARK_WALL = "wall: first read to last result, nothing written"
 _COMPUTE = "compute: at least one batch on the device"
@@ -30,9 +30,15 @@ def show(figures: Throughput, console: Console, benchmark: bool = False) -> None
     head = f"latency of {figures.latency.count} batches, ms"
     console.table([head, "mean", "p50", "p90", "p99", "max"], rows)
     if device is not None:
-        console.result(
-            f"device compute: {device.slots_per_s:.2f} slots/s = 1000 * batch / mean ms, as ais_bench reports it"
-        )
+        console.result(_device(device))
+
+
+def _device(device: DeviceCompute) -> str:
+    formula = "1000 * batch / mean ms, as ais_bench reports it"
+    if device.clips_per_item == 1:
+        return f"device compute: {device.slots_per_s:.2f} slots/s = {formula}"
+    items = f"{device.items_per_s:.2f} items/s of {device.clips_per_item} clips each"
+    return f"device compute: {items} = {formula}; {device.slots_per_s:.2f} slots/s"
 
 
 def _latency_row(name: str, latency: Latency) -> List[str]:

@@ -148,7 +148,7 @@ class _Run:
 
 
 def _folder(job: Job, output: Path) -> ScoreFolder:
-    return ScoreFolder(output, len(job.record.outputs), job.manifest.tensor.batch)
+    return ScoreFolder(output, len(job.record.outputs), job.manifest.tensor.clips)
 
 
 def _identity(summary: Summary) -> Identity:

@@ -25,7 +25,7 @@ class ScoreFolder:
     Attributes:
         path: The folder.
         outputs: Number of outputs of the model.
-        clips: Slots of one batch file.
+        clips: Clip slots of one batch file.
     """
 
     path: Path

@@ -138,11 +138,18 @@ class DeviceCompute:
         batch: Milliseconds per batch.
         slots_per_s: 1000 * batch / mean milliseconds, summed over devices: the formula behind published figures. It
             counts padding, and leaves out everything but the execution.
+        clips_per_item: Clips in one item of the batch. Tools count items, so their figure is slots_per_s divided by it.
     """
 
     source: str
     batch: Latency
     slots_per_s: float
+    clips_per_item: int = 1
+
+    @property
+    def items_per_s(self) -> float:
+        """Items per second: the figure of the tools."""
+        return self.slots_per_s / self.clips_per_item
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 import numpy as np
 
@@ -33,14 +33,25 @@ class Graph:
     rigid: bool = False
     # A second output, the pooled features.
     features: bool = False
+    # Clips of one video per item, 0 for an input without that axis; with average, the graph gives their mean.
+    clips: int = 0
+    average: bool = False
+
+    @property
+    def item(self) -> Tuple[int, ...]:
+        """Shape of one item of the batch."""
+        return (self.clips, *self.shape) if self.clips else self.shape
 
     @property
     def input_spec(self) -> TensorSpec:
-        return TensorSpec(self.input, self.dtype, (self.batch, *self.shape), "NCTHW")
+        layout = "NKCTHW" if self.clips else "NCTHW"
+        return TensorSpec(self.input, self.dtype, (self.batch, *self.item), layout)
 
     @property
     def output_specs(self) -> list:
         logits = TensorSpec("output", "float32", (self.batch, CLASSES), "NC")
+        if self.clips and not self.average:
+            logits = TensorSpec("output", "float32", (self.batch, self.clips, CLASSES), "NKC")
         features = TensorSpec("features", "float32", (self.batch, self.width), "NC")
         return [logits, features] if self.features else [logits]
 
@@ -53,7 +64,10 @@ class Graph:
         )
 
     def reference(self, clips: np.ndarray) -> np.ndarray:
-        """Return the logits of ``clips`` (N, C, T, H, W), computed with NumPy in float64."""
+        """Return the output for ``clips`` (N, C, T, H, W) or (N, K, C, T, H, W), computed with NumPy in float64."""
+        if self.clips:
+            rows = replace(self, clips=0).reference(clips.reshape(-1, *self.shape)).reshape(-1, self.clips, CLASSES)
+            return rows.mean(axis=1) if self.average else rows
         kernel, matrix, bias = (array.astype(np.float64) for array in self.weights())
         padded = np.pad(clips.astype(np.float64), [(0, 0), (0, 0), (1, 1), (1, 1), (1, 1)])
         views = np.lib.stride_tricks.sliding_window_view(padded, (3, 3, 3), axis=(2, 3, 4))  # type: ignore[call-overload]
@@ -79,6 +93,8 @@ def write_onnx(graph: Graph, path: Path) -> None:
         helper.make_node("Reshape", ["pool", "target"], [flat]),
         helper.make_node("Gemm", [flat, "matrix", "bias"], ["output"], transB=1),
     ]
+    if graph.clips:
+        _take_items_apart(graph, nodes, constants)
     element = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8}[graph.dtype]
     batch = "N" if graph.batch == DYNAMIC else graph.batch
     ends = [
@@ -90,6 +106,21 @@ def write_onnx(graph: Graph, path: Path) -> None:
     model = helper.make_model(body, opset_imports=[helper.make_opsetid("", 11)], ir_version=6)
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
+
+
+def _take_items_apart(graph: Graph, nodes: list, constants: Dict[str, np.ndarray]) -> None:
+    """Put a Reshape before the network, which makes N x K clips of N items, and one after it, which undoes that."""
+    from onnx import helper
+
+    constants["apart"] = np.array([-1, *graph.shape], np.int64)
+    constants["together"] = np.array([-1, graph.clips, CLASSES], np.int64)
+    nodes.insert(1, helper.make_node("Reshape", ["clips", "apart"], ["every"]))
+    nodes[2].input[0] = "every"
+    nodes[-1].output[0] = "rows"
+    last = "items" if graph.average else "output"
+    nodes.append(helper.make_node("Reshape", ["rows", "together"], [last]))
+    if graph.average:
+        nodes.append(helper.make_node("ReduceMean", ["items"], ["output"], axes=[1], keepdims=0))
 
 
 def write_graph(folder: Path, graph: Optional[Graph] = None, **changes: object) -> GraphRecord:

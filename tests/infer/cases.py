@@ -12,7 +12,6 @@ from infer.__main__ import main
 from pipeline.artifact import sha256_file
 from pipeline.manifest import BatchFile, Fingerprint, Manifest, Video, read_manifest, write_manifest
 from pipeline.records import CompiledRecord, Summary, read_record, write_record
-from pipeline.tensor import TensorSpec
 from tests.convert.graphs import CARD, Graph, write_onnx
 
 FRAMES = 4
@@ -63,21 +62,25 @@ def _write_ir(folder: Path, graph: Graph, batch: int) -> List[str]:
     source = folder / "source.onnx"
     write_onnx(graph, source)
     model = openvino.Core().read_model(str(source))
-    model.reshape({graph.input: [batch, *graph.shape]})
+    model.reshape({graph.input: [batch, *graph.item]})
     openvino.serialize(model, str(folder / "model.xml"), str(folder / "model.bin"))
     source.unlink()
     return ["model.xml", "model.bin"]
 
 
 def clips_of(count: int, graph: Graph, seed: int = 0) -> np.ndarray:
-    """Return clips (count, C, T, H, W) in the graph's dtype."""
-    return np.random.RandomState(seed).randint(0, 256, (count, *graph.shape)).astype(graph.dtype)
+    """Return ``count`` items, clips (C, T, H, W) or the K clips of a video, in the graph's dtype."""
+    return np.random.RandomState(seed).randint(0, 256, (count, *graph.item)).astype(graph.dtype)
 
 
 def write_batches(
     folder: Path, graph: Graph, clips: np.ndarray, batch: int, layout: str = "packed", per_video: int = 3
 ) -> Manifest:
-    """Write ``clips`` into files of ``batch`` slots, the last one padded with zeros, ``per_video`` clips to a video."""
+    """Write ``clips`` into files of ``batch`` slots, the last one padded with zeros, ``per_video`` clips to a video.
+
+    Where an item holds several clips, it is a video of its own.
+    """
+    size, per_video = graph.clips or 1, graph.clips or per_video
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for start in range(0, len(clips), batch):
@@ -86,13 +89,13 @@ def write_batches(
         data = np.concatenate([part, padding]).tobytes()
         path = folder / f"batch_{start // batch:05d}.bin"
         path.write_bytes(data)
-        files.append(BatchFile(path.name, len(data), len(part), sha256_file(path)))
-    places = [(index // batch, index % batch, 1, FRAMES) for index in range(len(clips))]
+        files.append(BatchFile(path.name, len(data), len(part) * size, sha256_file(path)))
+    places = [(*divmod(index, batch * size), 1, FRAMES) for index in range(len(clips) * size)]
     videos = [
         Video(f"video {start}", "run", (1, 1 + FRAMES), 0, places[start : start + per_video])
-        for start in range(0, len(clips), per_video)
+        for start in range(0, len(places), per_video)
     ]
-    tensor = TensorSpec(graph.input, graph.dtype, (batch, *graph.shape), "NCTHW")
+    tensor = graph.input_spec.with_batch(batch)
     manifest = Manifest(
         *(
             CARD,
@@ -152,12 +155,12 @@ class Case:
         return read_manifest(self.batches)
 
     def scores(self, index: int = 0) -> np.ndarray:
-        """Return output ``index`` of all clips, read as another program would: by name, raw float32."""
-        width = self.graph.output_specs[index].shape[1]
+        """Return output ``index`` of all items, read as another program would: by name, raw float32."""
+        shape = self.graph.output_specs[index].shape[1:]
         rows = []
         for file in self.manifest().files:
-            data = np.fromfile(self.output / f"{Path(file.name).stem}_{index}.bin", "<f4").reshape(-1, width)
-            rows.append(data[: file.clips])
+            data = np.fromfile(self.output / f"{Path(file.name).stem}_{index}.bin", "<f4").reshape(-1, *shape)
+            rows.append(data[: file.clips // (self.graph.clips or 1)])
         return np.concatenate(rows)
 
     def results(self) -> dict:

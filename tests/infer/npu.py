@@ -26,7 +26,7 @@ def write_om(folder: Path, graph: Graph, batch: int, gears: Tuple[int, ...] = ()
     source = folder / "source.onnx"
     write_onnx(graph, source)
     size = DYNAMIC if gears else batch
-    shape = ",".join(str(extent) for extent in (size, *graph.shape))
+    shape = ",".join(str(extent) for extent in (size, *graph.item))
     command = [
         *("atc", "--framework=5", f"--model={source}", f"--output={folder / 'model'}", f"--soc_version={SOC}"),
         *("--input_format=ND", f"--input_shape={graph.input}:{shape}", "--log=error"),
