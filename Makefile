@@ -48,6 +48,7 @@ CORE := $(VENV)/core/bin/python
 TORCH := $(VENV)/torch/bin/python
 EXPORT := $(VENV)/$(EXPORT_ENV)/bin/python
 CORE_READY := $(VENV)/core/.ready
+DRIFT_READY := $(VENV)/core/.ready-drift
 EXPORT_READY := $(VENV)/$(EXPORT_ENV)/.ready
 TEST_READY := $(VENV)/torch/.ready-test
 endif
@@ -62,7 +63,7 @@ DEMO := build/demo_data/annotation.json
 .DEFAULT_GOAL := help
 # The stages write under temporary names, so nothing has to be deleted when one fails or is interrupted.
 .PRECIOUS: $(GRAPH) $(BATCHES) $(COMPILED) $(SCORES) $(ACCURACY)
-.PHONY: help demo graph batches om several infer loop accuracy predict doctor explain npu-selftest \
+.PHONY: help demo graph batches om several infer loop accuracy predict drift doctor explain npu-selftest \
   test test-pytorch test-tensorflow test-paddle test-mindspore lint clean FORCE
 
 help: ## show this list
@@ -88,6 +89,11 @@ predict: $(COMPILED) ## videos -> labels ## VIDEO="file folder 'name with blanks
 doctor: ## can this host run each stage? ## SOC STAGES JSON COMPARE='record.json [other.json]'
 	@$(if $(wildcard $(CORE))$(PYTHON),$(CORE),$(VENV_PYTHON)) -m scripts.doctor --soc $(SOC) \
 	  $(call option,--stages,STAGES) $(call option,--json,JSON) $(if $(COMPARE),--compare $(COMPARE))
+
+drift: $(BATCHES) $(if $(AGAINST),,$(COMPILED)) $(DRIFT_READY) ## where graph and compiled model part, layer by layer ## AGAINST='folder or file' TOP GATE=1 MIN_COSINE MAX_RELATIVE
+	@$(CORE) -m scripts.drift $(CARD) --graph $(dir $(GRAPH)) --batches $(dir $(BATCHES)) --output $(BUILD)/drift \
+	  --against '$(or $(AGAINST),$(dir $(COMPILED)))' $(call option,--top,TOP) $(if $(GATE),--gate) \
+	  $(call option,--min-cosine,MIN_COSINE) $(call option,--max-relative,MAX_RELATIVE)
 
 # make hands its variables on in the environment, so a pasted line needs no quoting here.
 export CODE
@@ -135,6 +141,10 @@ $(VENV)/core/.ready: requirements/core.txt requirements/openvino.txt
 	$(CORE) -m pip install --quiet -r requirements/core.txt
 	$(CORE) -m pip install --quiet --only-binary :all: -r requirements/openvino.txt || \
 	  echo "OpenVINO has no wheel for this system: ONNX Runtime takes its place"
+	@touch $@
+
+$(VENV)/core/.ready-drift: $(VENV)/core/.ready requirements/drift.txt
+	$(CORE) -m pip install --quiet -r requirements/drift.txt
 	@touch $@
 
 $(VENV)/%/.ready: requirements/%.txt
