@@ -163,12 +163,12 @@ def _build_cpu(args: argparse.Namespace, request: ConvertRequest, folder: Path, 
     from convert.formats import candidates
     from convert.own_command import own_command
 
-    formats = candidates(args.format, console)
-    for index, chosen in enumerate(formats):
+    formats = candidates(args.format, request.graph, request.record.format, console)
+    for chosen, fallback in zip(formats, [*formats[1:], None]):
         if _is_current(args, request, chosen, folder, console):
             return
         command = own_command(args, request, chosen.name)
-        if build(request, chosen, folder, command, console, last=index == len(formats) - 1):
+        if build(request, chosen, folder, command, console, fallback):
             return
 
 

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import List
 
 from convert.atc_options import AtcOptions
-from convert.request import ConvertRequest
+from convert.request import STEM, ConvertRequest
 from pipeline.command import shell
 from pipeline.tensor import TensorSpec
-
-STEM = "model"
 
 
 def atc_command(request: ConvertRequest, model: str, output: str) -> List[str]:

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
+from convert.tensor_names import tensor_name
 from pipeline.card import Card
 from pipeline.errors import RequestError
 from pipeline.records import GraphRecord
@@ -34,8 +35,8 @@ PRECISIONS_V2 = {
     "cube_hif8": "hifloat8 in",
     "mixed_hif8": "mixed hifloat8",
 }
-# A MindSpore graph brings its format along; ATC takes the option and leaves it unused.
-_FORMATS = {3: ("NCHW", "NHWC", "ND", "NCDHW", "NDHWC"), 5: ("NCHW", "NCDHW", "ND")}
+# A MindSpore graph brings its format along: ATC takes this one value for it and leaves it unused.
+_FORMATS = {1: ("NCHW",), 3: ("NCHW", "NHWC", "ND", "NCDHW", "NDHWC"), 5: ("NCHW", "NCDHW", "ND")}
 # Free arguments that would make the record wrong, with what to use instead.
 _OWN = {
     **dict.fromkeys(("model", "weight", "framework", "mode"), "they follow from --graph"),
@@ -118,13 +119,12 @@ def make_options(
     mode = precision_mode or card.atc.precision_mode
     where = "--precision-mode" if precision_mode else f"{card.path}: atc.precision_mode"
     _choose(mode, PRECISIONS, where)
-    if framework in _FORMATS and card.atc.input_format:
-        _choose(card.atc.input_format, _FORMATS[framework], f"{card.path}: atc.input_format")
+    _check_input_format(card, framework)
     _check_extra(extra, precision_mode)
     nodes = tuple(node for node in out_nodes.split(";") if node)
     if not nodes and record.format == "pb":
         # A frozen graph has no list of outputs: without this ATC takes every node that nothing reads.
-        nodes = tuple(f"{spec.name.rpartition(':')[0] or spec.name}:0" for spec in record.outputs)
+        nodes = tuple(tensor_name(spec) for spec in record.outputs)
     return AtcOptions(framework, card.atc.input_format, mode, log, op_select_implmode, nodes, tuple(extra))
 
 
@@ -137,7 +137,7 @@ def kept_outputs(options: AtcOptions, record: GraphRecord) -> List[TensorSpec]:
     if not options.out_nodes:
         return list(record.outputs)
     named: Dict[str, TensorSpec] = {spec.name: spec for spec in record.outputs}
-    named.update({f"{spec.name}:0": spec for spec in record.outputs})
+    named.update({tensor_name(spec): spec for spec in record.outputs})
     for node in options.out_nodes:
         if node not in named:
             outputs = ", ".join(spec.name for spec in record.outputs)
@@ -157,6 +157,20 @@ def check_gears(gears: Sequence[int]) -> Tuple[int, ...]:
             f"{len(gears)} batch sizes, ATC takes {least} to {most}", "--dynamic-batch", "for one size use --batch N"
         )
     return tuple(sorted(gears))
+
+
+def _check_input_format(card: Card, framework: int) -> None:
+    assert card.atc is not None
+    value, where = card.atc.input_format, f"{card.path}: atc.input_format"
+    if not value:
+        return
+    if framework == FRAMEWORKS["air"] and value not in _FORMATS[framework]:
+        raise RequestError(
+            f"is {value!r}, for an AIR graph ATC takes {_FORMATS[framework][0]} only and the graph's own format counts",
+            where,
+            "--set atc.input_format=",
+        )
+    _choose(value, _FORMATS[framework], where)
 
 
 def _check_extra(extra: Sequence[str], precision_mode: Optional[str]) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import List, Optional
+from typing import Callable, Dict, List, Optional
 
-from convert.formats import OM, OPENVINO, Format
+from convert.copied_from_graph import copy_graph
+from convert.formats import OM, ONNX, OPENVINO, Format, keeping
+from convert.om_from_graph import om_from_graph
+from convert.openvino_from_graph import OpenVinoMissingError, openvino_from_graph
 from convert.record import describe
 from convert.request import RECORD, ConvertRequest
 from pipeline import ascend_host, facts
@@ -14,9 +17,18 @@ from pipeline.artifact import folder_lock, remove_partials, sha256_file
 from pipeline.console import Console, size
 from pipeline.records import CompiledRecord, find_record, write_record
 
+# Each writes the model into a folder and returns the names of its files, the model first.
+Writer = Callable[[ConvertRequest, Path, Console], List[str]]
+_WRITERS: Dict[Format, Writer] = {OPENVINO: openvino_from_graph, ONNX: copy_graph, OM: om_from_graph}
+
 
 def build(
-    request: ConvertRequest, chosen: Format, output: Path, command: str, console: Console, last: bool = True
+    request: ConvertRequest,
+    chosen: Format,
+    output: Path,
+    command: str,
+    console: Console,
+    fallback: Optional[Format] = None,
 ) -> bool:
     """Compile the graph into ``output``.
 
@@ -26,10 +38,10 @@ def build(
         output: Folder of the compiled model.
         command: The command that repeats the conversion, for the record.
         console: Where to report.
-        last: There is no other format to fall back on.
+        fallback: The format to take instead where the converter is installed but cannot be imported.
 
     Returns:
-        False where the converter is installed but cannot be imported and ``last`` is false.
+        False where it has to be taken.
 
     Raises:
         RequestError: the converter cannot be imported, or refuses the graph or the batch size.
@@ -37,7 +49,7 @@ def build(
     with folder_lock(output):
         remove_partials(output)
         former = find_record(output / RECORD, CompiledRecord)
-        names = _write(request, chosen, output, console, last)
+        names = _write(request, chosen, output, console, fallback)
         if names is None:
             return False
         files = {name: sha256_file(output / name) for name in names}
@@ -50,23 +62,15 @@ def build(
     return True
 
 
-def _write(request: ConvertRequest, chosen: Format, output: Path, console: Console, last: bool) -> Optional[List[str]]:
-    if chosen == OM:
-        from convert.om_from_graph import om_from_graph
-
-        return om_from_graph(request, output, console)
-    if chosen != OPENVINO:
-        from convert.onnx_from_onnx import copy_onnx
-
-        return copy_onnx(request, output)
-    from convert.openvino_from_onnx import OpenVinoMissingError, openvino_from_onnx
-
+def _write(
+    request: ConvertRequest, chosen: Format, output: Path, console: Console, fallback: Optional[Format]
+) -> Optional[List[str]]:
     try:
-        return openvino_from_onnx(request, output)
+        return _WRITERS[chosen](request, output, console)
     except OpenVinoMissingError as error:
-        if last:
+        if fallback is None:
             raise
-        console.warn(f"{error.what}: keeping ONNX, which the onnxruntime engine runs")
+        console.warn(f"{error.what}: {keeping(fallback)}")
         return None
 
 

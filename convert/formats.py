@@ -6,8 +6,9 @@ import os
 import shutil
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import List
+from typing import List, Tuple
 
+from pipeline.artifact import PathLike
 from pipeline.ascend_host import ROOT, find_cann
 from pipeline.console import Console
 from pipeline.errors import RequestError
@@ -18,10 +19,22 @@ ATC = "atc"
 
 @dataclass(frozen=True)
 class Format:
-    """A format of compiled models; ``library`` is the package that writes it, empty where none is needed."""
+    """A format of compiled models.
+
+    Attributes:
+        name: As --format and records have it.
+        title: As people have it.
+        library: The package that writes it; empty where none is needed.
+        sources: Formats of the graphs it is made from.
+        engine: What runs it.
+        precision: Precision of the computation; for .om it depends on the options of ATC.
+    """
 
     name: str
+    title: str
     library: str
+    sources: Tuple[str, ...]
+    engine: str
     precision: str = "float32"
 
     def available(self) -> bool:
@@ -37,26 +50,54 @@ class Format:
         return f"{self.library} {versions([self.library]).get(self.library, 'unknown')}"
 
 
-OPENVINO = Format("openvino", "openvino")
-ONNX = Format("onnx", "")
-# Its precision depends on the options of ATC.
-OM = Format("om", "", "float16")
+OPENVINO = Format("openvino", "OpenVINO", "openvino", ("onnx", "pb"), "openvino")
+ONNX = Format("onnx", "ONNX", "", ("onnx",), "onnxruntime")
+OM = Format("om", ".om", "", ("onnx", "pb", "air"), "acl", "float16")
+# In the order in which --format auto takes them.
+CPU_FORMATS = (OPENVINO, ONNX)
 
 
-def candidates(name: str, console: Console) -> List[Format]:
-    """Return the formats to try in turn for ``--format name``; ``auto`` prefers OpenVINO IR.
+def candidates(name: str, graph: PathLike, source: str, console: Console) -> List[Format]:
+    """Return the CPU's formats to try in turn for ``--format name`` and a graph of format ``source``.
 
     Raises:
-        RequestError: openvino is asked for by name and is not installed.
+        RequestError: the format asked for is not made from such graphs, nothing is, or its library is not installed.
     """
-    if name == "onnx":
-        return [ONNX]
-    if OPENVINO.available():
-        return [OPENVINO] if name == "openvino" else [OPENVINO, ONNX]
-    if name == "openvino":
-        raise RequestError("OpenVINO is not installed", "--format openvino", "pip install openvino, or --format onnx")
-    console.say("OpenVINO is not installed: keeping ONNX, which the onnxruntime engine runs")
-    return [ONNX]
+    fitting = [form for form in CPU_FORMATS if source in form.sources]
+    if not fitting:
+        known = dict.fromkeys(source for form in CPU_FORMATS for source in form.sources)
+        raise RequestError(
+            f"is a graph of format {source!r}, the CPU takes {', '.join(known)}",
+            graph,
+            "export another --format, or compile for an NPU: --soc Ascend310P3",
+        )
+    if name != "auto" and name not in [form.name for form in fitting]:
+        raise RequestError(
+            f"{name} is not made from a graph of format {source!r}",
+            "--format",
+            f"choose {' or '.join(form.name for form in fitting)}, or leave it out",
+        )
+    chosen = [form for form in fitting if name in ("auto", form.name)]
+    found = [form for form in chosen if form.available()]
+    if not found:
+        raise _not_installed(chosen[0], [form for form in fitting if form.available()], name, graph)
+    if found[0] != chosen[0]:
+        console.say(f"{chosen[0].title} is not installed: {keeping(found[0])}")
+    return found
+
+
+def keeping(form: Format) -> str:
+    """Return in words what becomes of a graph whose preferred format cannot be written here."""
+    return f"keeping {form.title}, which the {form.engine} engine runs"
+
+
+def _not_installed(form: Format, others: List[Format], name: str, graph: PathLike) -> RequestError:
+    if name == "auto":
+        what, where = f"only {form.title} compiles it for the CPU, and that is not installed", str(graph)
+    else:
+        what, where = f"{form.title} is not installed", f"--format {name}"
+    also = f", or --format {others[0].name}" if others else ""
+    return RequestError(what, where, f"pip install {form.library}{also}")
 
 
 def _atc() -> str:

@@ -9,11 +9,11 @@ import tempfile
 from pathlib import Path
 from typing import Iterator, List, Optional
 
-from convert.atc_command import STEM, atc_command
+from convert.atc_command import atc_command
 from convert.atc_failure import explain_failure, missing_atc, unfinished
 from convert.atc_process import run_atc
 from convert.formats import ATC
-from convert.request import ConvertRequest
+from convert.request import STEM, ConvertRequest
 from pipeline.artifact import replacing
 from pipeline.command import shell
 from pipeline.console import Console

@@ -14,6 +14,7 @@ from pipeline.records import GraphRecord, read_record
 from pipeline.tensor import DYNAMIC, TensorSpec
 
 RECORD = "model.json"
+STEM = "model"
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,7 @@ def read_graph(card: Card, folder: Path) -> Tuple[Path, GraphRecord]:
 
 
 def cpu_request(card: Card, graph: Path, record: GraphRecord, soc: str, batch: Optional[int]) -> ConvertRequest:
-    """Return the conversion for the CPU, its batch size settled: as asked, else the graph's, else the card's.
-
-    Raises:
-        RequestError: a graph of another format than ONNX.
-    """
-    if record.format != "onnx":
-        raise RequestError(f"is a graph of format {record.format!r}, the CPU takes onnx", graph, "export again as ONNX")
+    """Return the conversion for the CPU, its batch size settled: as asked, else the graph's, else the card's."""
     return ConvertRequest(graph, record, soc, batch or _default_batch(card, record))
 
 

@@ -53,7 +53,9 @@ class TensorSpec:
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def with_batch(self, batch: int) -> TensorSpec:
-        """Return the same tensor with another first extent."""
+        """Return the same tensor with another first extent; one without axis N, such as a scalar, as it is."""
+        if "N" not in self.layout:
+            return self
         return TensorSpec(self.name, self.dtype, (batch, *self.shape[1:]), self.layout)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Tiny graphs of the kind that the exporter writes: Conv, ReLU, pooling, Gemm over 5-D clips."""
+"""Tiny graphs of the kind that the exporters write: Conv, ReLU, pooling, Gemm over 5-D clips, as ONNX and frozen."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import numpy as np
 from pipeline.artifact import sha256_file
 from pipeline.records import GraphRecord, Parity, write_record
 from pipeline.tensor import DYNAMIC, TensorSpec
+from tests import frozen_graph
 
 CARD = "3d_resnet"
 SHAPE = (3, 4, 8, 8)
 CLASSES = 5
+LOGITS = "C3D/out/BiasAdd"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Graph:
     # Clips of one video per item, 0 for an input without that axis; with average, the graph gives their mean.
     clips: int = 0
     average: bool = False
+    # Of a frozen graph: labels as a second input and the accuracy as a second output, as c3d_tf was published.
+    batch_accuracy: bool = False
 
     @property
     def item(self) -> Tuple[int, ...]:
@@ -145,3 +149,23 @@ def write_graph(folder: Path, graph: Optional[Graph] = None, **changes: object) 
     record = GraphRecord(**{**fields, **changes})  # type: ignore[arg-type]
     write_record(folder / "model.json", record)
     return record
+
+
+def write_frozen(folder: Path, graph: Optional[Graph] = None, **changes: object) -> GraphRecord:
+    """Write a graph folder with a frozen TensorFlow graph, whose clips are (N, T, H, W, C), and return its record."""
+    graph = graph or Graph()
+    channels, *extents = graph.shape
+    shape = (graph.batch, *extents, channels)
+    kernel, matrix, bias = graph.weights()
+    weights = [kernel.transpose(2, 3, 4, 1, 0), matrix.T, bias]
+    spec = {"name": graph.input, "dtype": graph.dtype, "shape": shape, "rigid": graph.constant_reshape}
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "model.pb"
+    file.write_bytes(frozen_graph.clip_network(spec, weights, graph.batch_accuracy))
+    inputs = [TensorSpec(graph.input, graph.dtype, shape, "NTHWC")]
+    outputs = [TensorSpec(LOGITS, "float32", (graph.batch, CLASSES), "NC")]
+    if graph.batch_accuracy:
+        inputs.append(TensorSpec("batch_labels", "int32", (graph.batch, CLASSES), "NC"))
+        outputs.append(TensorSpec("output", "float32", (), ""))
+    own = {"format": "pb", "file": file.name, "sha256": sha256_file(file), "opset": 0}
+    return write_graph(folder, graph, **{**own, "inputs": inputs, "outputs": outputs, **changes})

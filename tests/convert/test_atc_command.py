@@ -237,6 +237,28 @@ def test_values_that_cannot_work(changes: dict, words: list) -> None:
     assert all(word in line for word in words), line
 
 
+@pytest.mark.parametrize("layout", ["NCDHW", "ND"])
+def test_layout_that_atc_does_not_take_for_air(layout: str) -> None:
+    clips = TensorSpec("x", "float32", (1, *_CLIP), "NCTHW")
+    line = _refused(card=_card(1, layout), record=_record("air", clips))
+    assert (
+        f"atc.input_format: is {layout!r}" in line and "NCHW only" in line and line.endswith("--set atc.input_format=")
+    )
+    assert "input_format" not in _flags(_request(_card(1, ""), _record("air", clips), "Ascend310P3", 1))
+
+
+def test_outputs_of_a_frozen_graph_are_named_by_node_and_index() -> None:
+    record = dataclasses.replace(
+        _record("pb", TensorSpec("batch_clips", "float32", (-1, 16, 112, 112, 3), "NTHWC"), output="C3D/out/BiasAdd"),
+        outputs=[TensorSpec("C3D/out/BiasAdd", "float32", (-1, 101), "NC"), TensorSpec("output", "float32", (), "")],
+    )
+    request = _request(_card(3, "NDHWC"), record, "Ascend310P3", 4)
+    assert _flags(request)["out_nodes"] == "C3D/out/BiasAdd:0;output:0"
+    assert [spec.shape for spec in request.outputs] == [(4, 101), ()]
+    only = _request(_card(3, "NDHWC"), record, "Ascend310P3", 4, out_nodes="output:0")
+    assert [spec.name for spec in only.outputs] == ["output"]
+
+
 def test_relative_file_in_a_free_argument(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("fusion.cfg").touch()

@@ -40,11 +40,6 @@ def test_graph_without_inputs(folders: Folders, refused: Callable) -> None:
     refused(folders.convert(), str(folders.graph), "names no input", "python -m export")
 
 
-def test_graph_of_another_format(folders: Folders, refused: Callable) -> None:
-    write_graph(folders.graph, format="pb")
-    refused(folders.convert(), "'pb'", "onnx")
-
-
 def test_damaged_graph_with_a_matching_record(folders: Folders, refused: Callable) -> None:
     write_graph(folders.graph)
     path = folders.graph / "model.onnx"

@@ -1,4 +1,4 @@
-"""ONNX as it was exported: what engines without a format of their own run."""
+"""The graph as it was exported: what engines without a format of their own run."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import shutil
 from pathlib import Path
 from typing import List
 
-from convert.request import ConvertRequest
+from convert.request import STEM, ConvertRequest
 from pipeline.artifact import replacing
+from pipeline.console import Console
 from pipeline.errors import RequestError
 from pipeline.tensor import DYNAMIC
 
-_NAME = "model.onnx"
 
-
-def copy_onnx(request: ConvertRequest, output: Path) -> List[str]:
+def copy_graph(request: ConvertRequest, output: Path, console: Console) -> List[str]:
     """Copy the graph into ``output`` and return the file's name.
 
     Raises:
@@ -26,9 +25,10 @@ def copy_onnx(request: ConvertRequest, output: Path) -> List[str]:
             request.graph,
             f"export with --batch {request.batch}, or convert with --batch {request.graph_batch}",
         )
-    with replacing(output / _NAME) as temporary:
+    name = f"{STEM}{request.graph.suffix}"
+    with replacing(output / name) as temporary:
         _copy(request.graph, temporary)
-    return [_NAME]
+    return [name]
 
 
 def _copy(source: Path, target: Path) -> None:

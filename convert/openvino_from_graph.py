@@ -1,12 +1,15 @@
-"""ONNX to OpenVINO IR with a fixed batch, weights kept in float32."""
+"""ONNX or a frozen TensorFlow graph to OpenVINO IR with a fixed batch, weights kept in float32."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, List
 
+from convert.formats import ONNX
 from convert.request import ConvertRequest
+from convert.tensor_names import tensor_name
 from pipeline.artifact import replacing
+from pipeline.console import Console
 from pipeline.errors import RequestError, last_line
 from pipeline.telemetry import silence
 from pipeline.tensor import TensorSpec
@@ -19,37 +22,68 @@ class OpenVinoMissingError(RequestError):
     """OpenVINO is installed and cannot be imported, for example because its wheel is for a newer system."""
 
 
-def openvino_from_onnx(request: ConvertRequest, output: Path) -> List[str]:
+def openvino_from_graph(request: ConvertRequest, output: Path, console: Console) -> List[str]:
     """Write ``model.xml`` and ``model.bin`` into ``output`` and return their names, the model first.
 
     Raises:
         OpenVinoMissingError: OpenVINO cannot be imported.
         RequestError: OpenVINO cannot read the graph, the graph cannot take the batch size, or a disk is full.
     """
-    openvino = _load()
-    model = _read(openvino, request.graph)
+    openvino = _load(request)
+    model = _read(openvino, request)
     _fix_batch(openvino, model, request)
     with replacing(output / _XML) as xml, replacing(output / _BIN) as weights:
         _write(openvino, model, xml, weights, output)
     return [_XML, _BIN]
 
 
-def _load() -> Any:
+def _load(request: ConvertRequest) -> Any:
     silence()
     try:
         import openvino
     except ImportError as error:
+        todo = "try --format onnx" if request.record.format in ONNX.sources else "install another release of openvino"
         raise OpenVinoMissingError(
-            f"OpenVINO cannot be imported ({last_line(error)})", "--format openvino", "try --format onnx"
+            f"OpenVINO cannot be imported ({last_line(error)})", "--format openvino", todo
         ) from None
     return openvino
 
 
-def _read(openvino: Any, graph: Path) -> Any:
+def _read(openvino: Any, request: ConvertRequest) -> Any:
+    from openvino import frontend
+
+    # The frontends' own errors share no base class, neither with each other nor with the other readers'.
+    refusals = tuple(kind for name, kind in vars(frontend).items() if name.endswith("Failure"))
     try:
-        return openvino.Core().read_model(str(graph))
-    except RuntimeError as error:
-        raise RequestError(f"OpenVINO cannot read it ({last_line(error)})", graph, "export it again") from None
+        if request.record.format == "pb":
+            return _read_frozen(frontend.FrontEndManager(), request)
+        return openvino.Core().read_model(str(request.graph))
+    except (RuntimeError, *refusals) as error:
+        raise RequestError(f"OpenVINO cannot read it ({last_line(error)})", request.graph, "export it again") from None
+
+
+def _read_frozen(manager: Any, request: ConvertRequest) -> Any:
+    """Read a frozen graph with the outputs of its record.
+
+    Such a graph has no list of outputs: left to itself, OpenVINO takes every node that nothing reads. Its tensors are
+    called ``node:index``; the IR gets the names of the record, which are those of every other format.
+    """
+    frontend = manager.load_by_framework("tf")
+    graph = frontend.load(str(request.graph))
+    places = {spec.name: graph.get_place_by_tensor_name(tensor_name(spec)) for spec in request.outputs}
+    for name, place in places.items():
+        if place is None:
+            raise RequestError(
+                f"the record names output {name!r}, the graph has none", request.graph, "export it again"
+            )
+    graph.override_all_outputs(list(places.values()))
+    model = frontend.convert(graph)
+    for ports, specs in ((model.inputs, request.inputs), (model.outputs, request.outputs)):
+        for spec in specs:
+            for port in ports:
+                if tensor_name(spec) in port.get_names():
+                    port.get_tensor().set_names({spec.name})
+    return model
 
 
 def _write(openvino: Any, model: Any, xml: Path, weights: Path, output: Path) -> None:
@@ -88,7 +122,7 @@ def _difference(ports: List[Any], specs: List[TensorSpec]) -> str:
     if len(ports) != len(specs):
         return f"{len(ports)} tensors where the record has {len(specs)}"
     for port, spec in zip(ports, specs):
-        shape = tuple(port.get_partial_shape().to_shape()) if port.get_partial_shape().is_static else ()
+        shape = tuple(port.get_partial_shape().to_shape()) if port.get_partial_shape().is_static else None
         dtype = _DTYPES.get(port.get_element_type().get_type_name(), "")
         if spec.name not in port.get_names() or (dtype, shape) != (spec.dtype, spec.shape):
             return f"{port.get_any_name()} {dtype} {shape} where the record has {spec}"
