@@ -5,6 +5,7 @@
 
 MODEL ?= 3d_resnet
 BATCH ?= 10
+BATCHES ?= 1,2,4,8,10,16
 K ?= 1
 SOC ?= auto
 BUILD ?= build/$(MODEL)
@@ -32,9 +33,10 @@ CONVERT = $(CORE) -m convert $(CARD) --graph $(dir $(GRAPH)) --soc $(SOC) $(call
   $(call option,--op-select-implmode,OP_SELECT_IMPLMODE) $(call option,--log,ATC_LOG) \
   $(foreach word,$(ATC_ARG),--atc-arg=$(word)) $(if $(DRY_RUN),--dry-run)
 
-INFER = $(CORE) -m infer $(CARD) --compiled $(dir $(COMPILED)) --batches $(dir $(BATCHES)) \
-  $(call option,--engine,ENGINE) $(call option,--devices,DEVICES) $(call option,--precision,PRECISION) \
-  $(call option,--streams,STREAMS) $(call option,--requests,REQUESTS) $(call option,--warmup,WARMUP) $(if $(VERIFY),--verify)
+ENGINE_OPTIONS = $(call option,--engine,ENGINE) $(call option,--devices,DEVICES) $(call option,--precision,PRECISION) \
+  $(call option,--streams,STREAMS) $(call option,--requests,REQUESTS)
+INFER = $(CORE) -m infer $(CARD) --compiled $(dir $(COMPILED)) --batches $(dir $(MANIFEST)) \
+  $(ENGINE_OPTIONS) $(call option,--warmup,WARMUP) $(if $(VERIFY),--verify)
 
 # Each framework has a virtual environment of its own, because the four do not share one.
 FRAMEWORK := $(shell sed -n 's/^framework *= *"\(.*\)".*/\1/p' models/$(MODEL).toml 2>/dev/null)
@@ -49,12 +51,13 @@ TORCH := $(VENV)/torch/bin/python
 EXPORT := $(VENV)/$(EXPORT_ENV)/bin/python
 CORE_READY := $(VENV)/core/.ready
 DRIFT_READY := $(VENV)/core/.ready-drift
+PLOT_READY := $(VENV)/core/.ready-plot
 EXPORT_READY := $(VENV)/$(EXPORT_ENV)/.ready
-TEST_READY := $(VENV)/torch/.ready-test
+TEST_READY := $(VENV)/torch/.ready-all
 endif
 
 GRAPH := $(BUILD)/graph/model.json
-BATCHES := $(BUILD)/batches/manifest.json
+MANIFEST := $(BUILD)/batches/manifest.json
 COMPILED := $(BUILD)/compiled/$(RUN)/model.json
 SCORES := $(BUILD)/scores/$(RUN)/summary.json
 ACCURACY := $(BUILD)/results/$(RUN)/accuracy.json
@@ -62,8 +65,8 @@ DEMO := build/demo_data/annotation.json
 
 .DEFAULT_GOAL := help
 # The stages write under temporary names, so nothing has to be deleted when one fails or is interrupted.
-.PRECIOUS: $(GRAPH) $(BATCHES) $(COMPILED) $(SCORES) $(ACCURACY)
-.PHONY: help demo graph batches om several infer loop accuracy predict drift doctor explain npu-selftest \
+.PRECIOUS: $(GRAPH) $(MANIFEST) $(COMPILED) $(SCORES) $(ACCURACY)
+.PHONY: help demo graph batches om several infer loop accuracy sweep swept predict drift doctor explain npu-selftest \
   test test-pytorch test-tensorflow test-paddle test-mindspore lint clean FORCE
 
 help: ## show this list
@@ -77,10 +80,18 @@ demo: ## everything on this machine's CPU: synthetic videos, a small trained mod
 	@$(MAKE) --no-print-directory accuracy MODEL=3d_resnet_demo SOC=cpu K=1 MIN_ACCURACY=0.85
 
 graph: $(GRAPH) ## checkpoint -> ONNX, frozen .pb or MINDIR ## CHECKPOINT BATCH DTYPE GRAPH_FORMAT=onnx|pb|mindir|air
-batches: $(BATCHES) ## dataset -> batches ## VIDEO_PATH ANNOTATION_PATH SUBSET BATCH LAYOUT DTYPE MAX_CLIPS LIMIT WORKERS STRICT=1
+batches: $(MANIFEST) ## dataset -> batches ## VIDEO_PATH ANNOTATION_PATH SUBSET BATCH LAYOUT DTYPE MAX_CLIPS LIMIT WORKERS STRICT=1
 om: $(if $(SEVERAL),several,$(COMPILED)) ## graph -> compiled model (.om, or OpenVINO IR with SOC=cpu) ## SOC BATCH=10 or BATCH=1,4,8 DYNAMIC_BATCH=1,4,8 FORMAT PRECISION_MODE OUT_NODES OP_SELECT_IMPLMODE ATC_LOG ATC_ARG='--name=value ...' DRY_RUN=1
 infer: $(if $(LOOP),loop,$(SCORES)) ## batches x compiled model -> scores, throughput ## ENGINE=acl|ais_bench|msame|openvino|onnxruntime DEVICES=0,1 PRECISION STREAMS REQUESTS WARMUP VERIFY=1 LOOP
 accuracy: $(ACCURACY) ## scores -> val.json, accuracy.json ## K MAX_CLIPS IGNORE=1 MIN_ACCURACY
+
+# One model per batch size comes from a graph with an open one: BATCH=1,2,... asks for it.
+sweep: ## throughput and latency per batch size, on the CPU or an NPU ## BATCHES=1,2,4,8,10,16 SOC SECONDS ROUNDS ENGINE PRECISION STREAMS REQUESTS
+	@$(MAKE) --no-print-directory swept BATCH=$(BATCHES)
+
+swept: $(GRAPH) $(CORE_READY) $(PLOT_READY)
+	@$(CORE) -m scripts.sweep $(CARD) --graph $(dir $(GRAPH)) --soc $(SOC) --batches $(BATCH) --compiled $(BUILD)/compiled \
+	  --output $(BUILD)/sweep/$(SOC) $(call option,--seconds,SECONDS) $(call option,--rounds,ROUNDS) $(ENGINE_OPTIONS)
 
 predict: $(COMPILED) ## videos -> labels ## VIDEO="file folder 'name with blanks.mp4'" K
 	@$(CORE) -m scripts.predict $(CARD) --compiled $(dir $(COMPILED)) -k $(K) $(VIDEO)
@@ -90,8 +101,8 @@ doctor: ## can this host run each stage? ## SOC STAGES JSON COMPARE='record.json
 	@$(if $(wildcard $(CORE))$(PYTHON),$(CORE),$(VENV_PYTHON)) -m scripts.doctor --soc $(SOC) \
 	  $(call option,--stages,STAGES) $(call option,--json,JSON) $(if $(COMPARE),--compare $(COMPARE))
 
-drift: $(BATCHES) $(if $(AGAINST),,$(COMPILED)) $(DRIFT_READY) ## where graph and compiled model part, layer by layer ## AGAINST='folder or file' TOP GATE=1 MIN_COSINE MAX_RELATIVE
-	@$(CORE) -m scripts.drift $(CARD) --graph $(dir $(GRAPH)) --batches $(dir $(BATCHES)) --output $(BUILD)/drift \
+drift: $(MANIFEST) $(if $(AGAINST),,$(COMPILED)) $(DRIFT_READY) ## where graph and compiled model part, layer by layer ## AGAINST='folder or file' TOP GATE=1 MIN_COSINE MAX_RELATIVE
+	@$(CORE) -m scripts.drift $(CARD) --graph $(dir $(GRAPH)) --batches $(dir $(MANIFEST)) --output $(BUILD)/drift \
 	  --against '$(or $(AGAINST),$(dir $(COMPILED)))' $(call option,--top,TOP) $(if $(GATE),--gate) \
 	  $(call option,--min-cosine,MIN_COSINE) $(call option,--max-relative,MAX_RELATIVE)
 
@@ -109,7 +120,7 @@ $(GRAPH): FORCE $(EXPORT_READY)
 	@$(EXPORT) -m export $(CARD) $(GRAPH_BATCH) --output $(dir $@) \
 	  $(call option,--checkpoint,CHECKPOINT) $(call option,--input-dtype,DTYPE) $(call option,--format,GRAPH_FORMAT)
 
-$(BATCHES): FORCE $(CORE_READY) $(if $(ANNOTATION_PATH),,$(if $(filter 3d_resnet_demo,$(MODEL)),$(DEMO)))
+$(MANIFEST): FORCE $(CORE_READY) $(if $(ANNOTATION_PATH),,$(if $(filter 3d_resnet_demo,$(MODEL)),$(DEMO)))
 	@$(CORE) -m preprocess $(CARD) --batch $(BATCH) --output $(dir $@) \
 	  $(call option,--video-path,VIDEO_PATH) $(call option,--annotation-path,ANNOTATION_PATH) \
 	  $(call option,--subset,SUBSET) $(call option,--layout,LAYOUT) $(call option,--dtype,DTYPE) \
@@ -123,14 +134,14 @@ $(COMPILED): $(GRAPH) FORCE $(CORE_READY)
 several: $(GRAPH) $(CORE_READY)
 	@$(CONVERT) --output $(BUILD)/compiled --batch $(BATCH)
 
-$(SCORES): $(COMPILED) $(BATCHES) FORCE
+$(SCORES): $(COMPILED) $(MANIFEST) FORCE
 	@$(INFER) --output $(dir $@)
 
-loop: $(COMPILED) $(BATCHES)
+loop: $(COMPILED) $(MANIFEST)
 	@$(INFER) --output $(dir $(SCORES)) --loop $(LOOP)
 
 $(ACCURACY): $(SCORES) FORCE
-	@$(CORE) -m postprocess $(CARD) --batches $(dir $(BATCHES)) --scores $(dir $(SCORES)) --output $(dir $@) -k $(K) \
+	@$(CORE) -m postprocess $(CARD) --batches $(dir $(MANIFEST)) --scores $(dir $(SCORES)) --output $(dir $@) -k $(K) \
 	  $(call option,--max-clips,MAX_CLIPS) $(call option,--min-accuracy,MIN_ACCURACY) $(if $(IGNORE),--ignore)
 
 $(DEMO): FORCE $(CORE_READY)
@@ -147,6 +158,10 @@ $(VENV)/core/.ready-drift: $(VENV)/core/.ready requirements/drift.txt
 	$(CORE) -m pip install --quiet -r requirements/drift.txt
 	@touch $@
 
+$(VENV)/core/.ready-plot: requirements/plot.txt $(VENV)/core/.ready
+	$(CORE) -m pip install --quiet -r $< || echo "matplotlib has no wheel for this system: there will be no plot"
+	@touch $@
+
 $(VENV)/%/.ready: requirements/%.txt
 	$(VENV_PYTHON) -m venv $(VENV)/$*
 	$(VENV)/$*/bin/python -m pip install --quiet -r requirements/$*.txt
@@ -155,6 +170,10 @@ $(VENV)/%/.ready: requirements/%.txt
 # What the tests need on top, in the environment of each framework.
 $(VENV)/%/.ready-test: $(VENV)/%/.ready requirements/core.txt requirements/openvino.txt requirements/dev.txt
 	$(VENV)/$*/bin/python -m pip install --quiet -r requirements/core.txt -r requirements/openvino.txt -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/torch/.ready-all: $(VENV)/torch/.ready-test requirements/plot.txt
+	$(TORCH) -m pip install --quiet -r requirements/plot.txt
 	@touch $@
 
 test: ## every test suite, each in its framework's environment ## SUITES='pytorch paddle'

@@ -198,8 +198,29 @@ def test_predict_agrees_with_the_staged_run(chain: Chain) -> None:
         assert abs(row["top"][0]["score"] - top["score"]) < 1e-4
 
 
+def test_sweep_exports_with_an_open_batch_and_measures_each_size(chain: Chain) -> None:
+    done = chain.make("sweep", BUILD=chain.root / "sweep", BATCHES="1,3", SECONDS=0.05, ROUNDS=1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "best: batch" in done.stdout
+    found = json.loads((chain.root / "sweep" / "sweep" / "cpu" / "sweep.json").read_text())
+    assert [point["batch"] for point in found["points"]] == [1, 3]
+
+
 def test_help_lists_every_target_with_its_variables() -> None:
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True)
-    for word in ("demo", "graph", "batches", "om", "infer", "accuracy", "predict", "test", "lint", "CHECKPOINT", "SOC"):
+    for word in (
+        "demo",
+        "graph",
+        "batches",
+        "om",
+        "infer",
+        "accuracy",
+        "predict",
+        "sweep",
+        "test",
+        "lint",
+        "CHECKPOINT",
+        "SOC",
+    ):
         assert word in done.stdout
     assert subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True).stdout == done.stdout

@@ -1,0 +1,189 @@
+"""Throughput and latency of a model at several batch sizes, on any device, and which size is best.
+
+python -m scripts.sweep --model 3d_resnet --soc cpu --batches 1,2,4,8,10,16
+
+Compiles the graph once per batch size (what is up to date is kept) and runs random clips through each model, all sizes
+in turn and several times over, so that a change of the machine's speed does not favour one of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
+
+from pipeline.command import positive, run, stage_parser
+from pipeline.console import Console
+from pipeline.errors import RequestError
+
+if TYPE_CHECKING:
+    from infer.engines.base import Options
+    from infer.job import Job
+    from pipeline.card import Card
+    from pipeline.records import Throughput
+    from scripts.sweep_report import Point
+
+_EXAMPLE = "python -m scripts.sweep --model 3d_resnet --soc Ascend310P3 --batches 1,2,4,8,10,16"
+_INTERRUPTED = 130
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run the script; see ``python -m scripts.sweep --help``."""
+    args = _parser().parse_args(argv)
+    return run("sweep", lambda: _sweep(args))
+
+
+def _parser() -> argparse.ArgumentParser:
+    about = "Measure a model at several batch sizes. Exit 0 if at least one of them could be measured."
+    parser = stage_parser("scripts.sweep", about, _EXAMPLE)
+    add = parser.add_argument
+    add("--batches", type=_sizes, default=(1, 2, 4, 8, 10, 16), metavar="N,N", help="default: 1,2,4,8,10,16")
+    add("--soc", default="auto", metavar="SOC", help="cpu, Ascend310P3, ... or auto (default: auto)")
+    add("--graph", metavar="DIR", help="folder of the graph, best with an open batch size (default: build/CARD/graph)")
+    add("--compiled", metavar="DIR", help="folder above the compiled models SOC-bN (default: build/CARD/compiled)")
+    add("--output", metavar="DIR", help="sweep.json, sweep.svg and the random clips (default: build/CARD/sweep/SOC)")
+    add("--seconds", type=float, default=2.0, metavar="S", help="least time of one measurement (default: 2)")
+    add("--rounds", type=positive, default=3, metavar="N", help="measurements of each size (default: 3)")
+    add("--engine", default="auto", metavar="NAME", help="as for python -m infer (default: auto)")
+    add("--devices", type=_numbers, default=(), metavar="N,N", help="NPUs, e.g. 0,1 (default: 0)")
+    add("--precision", choices=("f32", "bf16"), default="f32", help="of the arithmetic (default: f32)")
+    add("--streams", type=positive, metavar="N", help="batches computed at the same time (default: the engine's)")
+    add("--requests", type=positive, metavar="N", help="batches in flight (default: the engine's)")
+    add("--no-plot", action="store_true", help="leave out sweep.svg")
+    return parser
+
+
+def _sweep(args: argparse.Namespace) -> int:
+    from infer.engines.base import Options
+    from pipeline import card as cards
+    from pipeline import facts, soc
+    from pipeline.artifact import folder_lock
+    from scripts import sweep_report
+
+    if args.seconds <= 0:
+        raise RequestError(f"{args.seconds} is not a time", "--seconds", "pass a number above 0")
+    console = Console("sweep", args.quiet)
+    card = cards.load(args.model, args.set)
+    target = soc.resolve(args.soc)
+    home = cards.ROOT / "build" / card.name
+    output = Path(args.output or home / "sweep" / target)
+    options = Options(args.precision, args.streams, args.requests, args.devices)
+    with folder_lock(output):
+        jobs, failed = _prepare(args, card, target, Path(args.compiled or home / "compiled"), output)
+        if not jobs:
+            raise RequestError("no batch size can be measured", output, "the lines above say why")
+        found = _measure_all(args, jobs, options, output, console)
+        sweep = sweep_report.assemble(card, target, args.precision, found, failed, facts.host())
+        sweep_report.write(sweep, output)
+        sweep_report.show(sweep, output, console)
+        if not args.no_plot:
+            sweep_report.plot(sweep, output, console)
+    return 0
+
+
+def _prepare(
+    args: argparse.Namespace, card: Card, target: str, compiled: Path, output: Path
+) -> Tuple[Dict[int, Job], Dict[int, str]]:
+    """Compile the model and write clips for every batch size; return what can be run, and why the rest cannot."""
+    from infer.job import load_job
+    from pipeline.records import CompiledRecord, read_record
+    from scripts.synthetic import write_random_batches
+
+    jobs: Dict[int, Job] = {}
+    failed: Dict[int, str] = {}
+    for batch in args.batches:
+        folder = compiled / f"{target}-b{batch}"
+        if not _convert(args, batch, target, folder):
+            failed[batch] = "it cannot be compiled"
+            continue
+        (spec,) = read_record(folder / "model.json", CompiledRecord, "").inputs
+        write_random_batches(output / f"b{batch}" / "batches", card, spec.with_batch(batch))
+        jobs[batch] = load_job(folder, output / f"b{batch}" / "batches")
+    return jobs, failed
+
+
+def _convert(args: argparse.Namespace, batch: int, target: str, folder: Path) -> bool:
+    """Run the convert stage for one batch size; its own line says what goes wrong."""
+    from convert.__main__ import main as convert
+
+    words = ["--model", args.model, *(word for entry in args.set for word in ("--set", entry)), "--quiet"]
+    words += ["--graph", args.graph] if args.graph else []
+    code = convert([*words, "--soc", target, "--batch", str(batch), "--output", str(folder)])
+    if code == _INTERRUPTED:
+        raise KeyboardInterrupt
+    return code == 0
+
+
+def _measure_all(
+    args: argparse.Namespace, jobs: Dict[int, Job], options: Options, output: Path, console: Console
+) -> List[Point]:
+    from scripts.sweep_report import Point
+
+    loops: Dict[int, int] = {}
+    runs: Dict[int, List[Throughput]] = {batch: [] for batch in jobs}
+    names = {}
+    with console.progress(args.rounds * len(jobs), "measurements") as progress:
+        for _ in range(args.rounds):
+            for batch, job in jobs.items():
+                folder = output / f"b{batch}"
+                if batch not in loops:
+                    first, _ = _measure(args.engine, job, options, folder, 1)
+                    loops[batch] = max(1, round(args.seconds / max(first.wall.seconds, 1e-3)))
+                figures, names[batch] = _measure(args.engine, job, options, folder, loops[batch])
+                runs[batch].append(figures)
+                progress.advance()
+    return [Point.of(batch, names[batch], runs[batch]) for batch in jobs]
+
+
+def _measure(name: str, job: Job, options: Options, output: Path, loops: int) -> Tuple[Throughput, str]:
+    """Run all batches of ``job`` ``loops`` times on the first engine that is really there; return figures and engine.
+
+    A tool measures one run over the folder, whatever ``loops`` is.
+    """
+    from infer.benchmark import benchmark
+    from infer.engines.base import EngineMissingError
+    from infer.engines.select import choose
+    from infer.engines.tool import Tool
+    from infer.run import RunOptions
+    from infer.run import run as score
+
+    quiet = Console("sweep", quiet=True)
+    missing: Optional[EngineMissingError] = None
+    for choice in choose(name, job.record, job.compiled):
+        engine = choice.engine(job.compiled, job.record, options)
+        title = f"{engine.name} {engine.version()}"
+        try:
+            if not isinstance(engine, Tool):
+                return benchmark(job, engine, output, RunOptions(loops=loops), quiet), title
+            figures = score(job, engine, output, RunOptions(force=True), quiet).throughput
+            return _measured(figures, output), title
+        except EngineMissingError as error:
+            missing = error
+    raise missing or RequestError("no engine runs it", job.compiled)
+
+
+def _measured(figures: Optional[Throughput], output: Path) -> Throughput:
+    if figures is None:
+        raise RequestError("the run left no figures", output, "run again")
+    return figures
+
+
+def _sizes(text: str) -> Tuple[int, ...]:
+    """Argparse type: batch sizes, each once, in ascending order."""
+    sizes = {positive(word) for word in text.split(",")}
+    if len(sizes) < len(text.split(",")):
+        raise argparse.ArgumentTypeError(f"{text!r} names a batch size twice")
+    return tuple(sorted(sizes))
+
+
+def _numbers(text: str) -> Tuple[int, ...]:
+    """Argparse type: device numbers with commas between them, each once."""
+    words = text.split(",")
+    if not all(word.isdigit() for word in words) or len(set(words)) < len(words):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of different device numbers such as 0,1")
+    return tuple(int(word) for word in words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
