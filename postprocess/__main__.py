@@ -5,78 +5,32 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Optional
+from typing import TYPE_CHECKING, List, Optional, Tuple
 
 from pipeline import command
 from pipeline.console import Console
 from pipeline.errors import RequestError
+from postprocess.options import conflict, evaluate_parser, stage_parser
 
 if TYPE_CHECKING:
+    from pipeline.card import Card
+    from postprocess.annotation import Annotation
+    from postprocess.batches import Batches
     from postprocess.scores import Scores
-
-_EXAMPLE = """python -m postprocess --model 3d_resnet --batches build/3d_resnet/batches --scores RUN -k 5
-  python -m postprocess --info hmdb51.info --annotation-path hmdb51_1.json --scores RESULT_DIR
-  python -m postprocess --from-scores build/3d_resnet/results/scores.npz -k 3
-  python -m postprocess evaluate hmdb51_1.json val.json -k 1     (the 3d_resnet recipe's eval_accuracy)"""
 
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the stage, or its ``evaluate`` command; return the exit code."""
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["evaluate"]:
-        options = _evaluate_parser().parse_args(argv[1:])
+        options = evaluate_parser().parse_args(argv[1:])
         return command.run("evaluate", lambda: _evaluate(options))
-    parser = _parser()
+    parser = stage_parser()
     options = parser.parse_args(argv)
-    conflict = _conflict(options)
-    if conflict:
-        parser.error(conflict)
+    wrong = conflict(options)
+    if wrong:
+        parser.error(wrong)
     return command.run("postprocess", lambda: _score(options))
-
-
-def _parser() -> command.Parser:
-    parser = command.stage_parser("postprocess", "Scores of clips to val.json, accuracy.json and scores.npz.", _EXAMPLE)
-    add = parser.add_argument
-    add("--batches", metavar="DIR", help="folder with manifest.json (default: build/<card>/batches)")
-    add("--scores", metavar="DIR", help="result files of any runner: one run, or its parent (build/<card>/scores)")
-    add("--output", metavar="DIR", help="default: build/<card>/results, or the folder of --from-scores")
-    add("--info", metavar="FILE", help="instead of --batches: the recipes' .info file, with --annotation-path")
-    add("--from-scores", metavar="FILE", help="compute the figures again from a scores.npz, without the score folder")
-    add("--annotation-path", metavar="FILE", help="ground truth (default: labels and ids of the batches)")
-    add("--subset", metavar="NAME", help="subset of --annotation-path (default: that of the batches)")
-    add("-k", type=command.positive, default=1, help="classes per video, and the k of --min-accuracy (default: 1)")
-    add("--ignore", action="store_true", help="leave videos without scores out; they count as wrong otherwise")
-    add("--max-clips", type=command.count, default=0, metavar="N", help="use the first N clips of a video (0: all)")
-    add("--activation", choices=("softmax", "none"), help="per clip, before the mean (default: the card's)")
-    add("--output-dtype", choices=("float32", "float16"), help="of BIN files (default: recorded, or by their size)")
-    add("--min-accuracy", type=command.fraction, metavar="X", help="exit 1 if top-K falls short of X (0 to 1)")
-    return parser
-
-
-def _evaluate_parser() -> command.Parser:
-    parser = command.Parser(
-        prog="python -m postprocess evaluate",
-        description="Accuracy of a val.json by the rules of the 3d_resnet recipe.",
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("annotation", metavar="ANNOTATION", help="ActivityNet-style JSON with 'labels' and 'database'")
-    add("val_json", metavar="VAL_JSON", help="results as python -m postprocess or the recipe writes them")
-    add("-k", type=command.positive, default=1, help="entries of a video that may hold its class (default: 1)")
-    add("--subset", default="validation", metavar="NAME", help="default: validation")
-    add("--ignore", action="store_true", help="leave videos without a result out; they count as wrong otherwise")
-    add("--save", action="store_true", help="write the number to top<K>.txt beside VAL_JSON")
-    return parser
-
-
-def _conflict(options: argparse.Namespace) -> Optional[str]:
-    if options.from_scores and (options.batches or options.scores or options.info or options.output_dtype):
-        return "--from-scores needs no --batches, --scores, --info or --output-dtype"
-    if options.info and options.batches:
-        return "--info and --batches describe the same thing: give one of them"
-    if options.info and not options.annotation_path:
-        return "--info needs --annotation-path: it holds no labels"
-    return None
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -96,7 +50,11 @@ def _score(options: argparse.Namespace) -> int:
     k = min(options.k, len(scores.labels))
     if k < options.k:
         console.say(f"k is {k}: there are no more classes")
-    rules = Rules(k, options.activation or scores.origin.activation, options.max_clips, options.ignore)
+    activation = options.activation or scores.origin.activation
+    rules = Rules(
+        *(k, activation, options.max_clips, options.ignore),
+        *(options.ties, options.mean_class, options.first_videos, options.batch_accuracy),
+    )
     outcome = count(scores, rules)
     output = _output(options)
     changed = results.write(outcome, output, with_scores=not options.from_scores)
@@ -110,21 +68,34 @@ def _score(options: argparse.Namespace) -> int:
 def _from_folder(options: argparse.Namespace, console: Console) -> Scores:
     from pipeline import card as cards
     from postprocess import show
-    from postprocess.annotation import read_annotation
-    from postprocess.batches import from_info, from_manifest
     from postprocess.reading import read_scores
     from postprocess.scores import judged_by
 
     card = cards.load(options.model, options.set)
     folder = Path(options.scores or _default(card.name, "scores"))
-    if options.info:
-        annotation = read_annotation(options.annotation_path, options.subset or card.dataset.subset)
-        batches = from_info(Path(options.info), annotation, card)
-    else:
-        batches = from_manifest(Path(options.batches or _default(card.name, "batches")), card)
+    batches, annotation = _batches(options, card, folder)
     found = read_scores(batches, folder, options.output_dtype)
     show.reading(console, found)
-    return judged_by(found.scores, annotation) if options.info else _judged(found.scores, options)
+    return judged_by(found.scores, annotation) if annotation else _judged(found.scores, options)
+
+
+def _batches(options: argparse.Namespace, card: Card, folder: Path) -> Tuple[Batches, Optional[Annotation]]:
+    """Return what was given to the runner, and the annotation where the description of it needed one."""
+    from postprocess import recipe_lists
+    from postprocess.annotation import read_annotation
+    from postprocess.batches import from_manifest
+
+    if options.info or options.label_json:
+        annotation = read_annotation(options.annotation_path, options.subset or card.dataset.subset)
+        if options.info:
+            return recipe_lists.from_info(Path(options.info), annotation, card), annotation
+        paths = Path(options.label_json), Path(options.targets)
+        return recipe_lists.from_label_json(*paths, annotation, card), annotation
+    if options.rawframe_list:
+        return recipe_lists.from_rawframe_list(Path(options.rawframe_list), card), None
+    if options.labelled_names:
+        return recipe_lists.from_labelled_names(folder, card), None
+    return from_manifest(Path(options.batches or _default(card.name, "batches")), card), None
 
 
 def _from_archive(options: argparse.Namespace) -> Scores:

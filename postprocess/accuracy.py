@@ -9,8 +9,8 @@ from typing import Dict, List, Optional
 import numpy as np
 
 from pipeline.errors import RequestError, ShortfallError
-from postprocess.metrics import Proportion, mean_of, proportion, ranks, video_scores
-from postprocess.scores import MISSING, SKIPPED, Absent, Origin, Scores, classes_of
+from postprocess.metrics import NAIVE, Proportion, activated, best, mean_of, proportion, ranks, video_scores
+from postprocess.scores import MISSING, SKIPPED, VIDEO, Absent, Origin, Scores, classes_of, first_videos
 
 VERSION = 1
 
@@ -21,15 +21,24 @@ class Rules:
 
     Attributes:
         k: Classes per video in val.json, and the k of the gate.
-        activation: ``softmax`` or ``none``, applied to each clip before the mean.
+        activation: ``softmax``, ``none`` or ``naive-softmax`` (r2plus1d_mindspore's), applied to each clip before the
+            mean.
         max_clips: Clips of a video that are used, 0 for all (the 3d_resnet recipe: 10).
         ignore: Leave videos without scores out of the denominator; they count as wrong otherwise.
+        ties: Which of equal scores comes first: that of the ``first`` class or of the ``last`` (c3d_mmaction's).
+        mean_class: Classes of the mean: ``labelled``, or the ``union`` of labelled and predicted ones (c3d_paddle's).
+        first_videos: Count the first so many scored videos alone, 0 for all (c3d_tf: 60).
+        batch_accuracy: Give the mean of the accuracies of full batches of so many videos too, 0 for none (c3d_tf).
     """
 
     k: int
     activation: str
     max_clips: int = 0
     ignore: bool = False
+    ties: str = "first"
+    mean_class: str = "labelled"
+    first_videos: int = 0
+    batch_accuracy: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ class Coverage:
         outside: Scored videos that are not in the subset; they are in val.json and in no figure.
         unlabelled: Videos of the subset without a class; they are in no figure.
         absent: Skipped and missing videos with their reasons.
-        clips: Clips that were used.
+        clips: Rows of scores that were used: clips, or videos where the model averages their clips itself.
         left_out_clips: Clips left out by the batches' layout and by ``max_clips``.
     """
 
@@ -61,7 +70,10 @@ class Coverage:
 
 @dataclass(frozen=True)
 class MeanClass:
-    """Mean of the top-1 accuracies of the classes that occur in the ground truth."""
+    """Mean of the top-1 accuracies of the ``classes`` that :attr:`Rules.mean_class` names.
+
+    A class that is only predicted has accuracy 0.
+    """
 
     classes: int
     value: Optional[float]
@@ -78,13 +90,28 @@ class ClassAccuracy:
 
 
 @dataclass(frozen=True)
+class BatchAccuracy:
+    """Mean of the top-1 accuracies of full batches of ``size`` scored videos in their order.
+
+    ``left_out`` videos make no full batch (the test loop of c3d_tf drops them).
+    """
+
+    size: int
+    batches: int
+    left_out: int
+    value: float
+
+
+@dataclass(frozen=True)
 class Accuracy:
     """``accuracy.json``.
 
     Attributes:
         video: ``top-1`` ... ``top-k`` and ``top-5``, over videos; absent ones count as wrong unless ``rules.ignore``.
-        clip: The same over single clips that have scores. Clips of one video resemble each other, so these intervals
+        clip: The same over single clips that have scores; over videos where ``origin.rows`` is ``video``, because the
+            model gives one row for all clips of a video. Clips of one video resemble each other, so these intervals
             are narrower than they should be.
+        batch: Where ``rules.batch_accuracy`` asks for it.
     """
 
     origin: Origin
@@ -94,6 +121,7 @@ class Accuracy:
     clip: Dict[str, Proportion]
     mean_class: MeanClass
     per_class: List[ClassAccuracy]
+    batch: Optional[BatchAccuracy] = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +134,14 @@ class Outcome:
 
 
 def count(scores: Scores, rules: Rules) -> Outcome:
-    """Average the clips of each video and count the hits; ``rules.k`` is at most the number of classes."""
+    """Average the clips of each video and count the hits; ``rules.k`` is at most the number of classes.
+
+    Raises:
+        RequestError: the rules ask for more videos than have scores, or for single clips that the model has averaged.
+    """
+    if rules.max_clips and scores.origin.rows == VIDEO:
+        raise RequestError("the model gives one row per video: its clips are averaged already", "--max-clips")
+    scores = first_videos(scores, rules.first_videos) if rules.first_videos else scores
     every = np.bincount(scores.clip_video, minlength=len(scores.ids))
     used = np.minimum(every, rules.max_clips) if rules.max_clips else every
     place = np.arange(len(scores.clip_video)) - (np.cumsum(every) - every)[scores.clip_video]
@@ -114,21 +149,28 @@ def count(scores: Scores, rules: Rules) -> Outcome:
     logits = scores.logits if kept.all() else scores.logits[kept]
     means = video_scores(logits, used, rules.activation)
     judged = scores.counted & (scores.truth >= 0)
-    video_ranks = ranks(means[judged], scores.truth[judged])
+    truth = scores.truth[judged]
+    video_ranks = ranks(means[judged], truth, rules.ties)
     clip_truth = np.where(judged, scores.truth, -1)[scores.clip_video[kept]]
-    clip_ranks = ranks(logits[clip_truth >= 0], clip_truth[clip_truth >= 0])
     lost = _lost(scores, rules)
-    per_class = _per_class(scores.labels, scores.truth[judged], video_ranks == 0, lost)
+    per_class = _per_class(scores.labels, truth, video_ranks == 0, lost)
     accuracy = Accuracy(
         origin=scores.origin,
         rules=rules,
         coverage=_coverage(scores, int(used.sum()), int(every.sum())),
         video=_top(video_ranks, len(lost), len(scores.labels), rules.k),
-        clip=_top(clip_ranks, 0, len(scores.labels), rules.k),
-        mean_class=_mean_class(per_class),
+        clip=_top(_clip_ranks(logits, clip_truth, rules), 0, len(scores.labels), rules.k),
+        mean_class=_mean_class(per_class, best(means[judged], 1, rules.ties)[:, 0], rules),
         per_class=per_class,
+        batch=_batch_accuracy(video_ranks == 0, rules.batch_accuracy) if rules.batch_accuracy else None,
     )
     return Outcome(scores, means, accuracy)
+
+
+def _clip_ranks(logits: np.ndarray, truth: np.ndarray, rules: Rules) -> np.ndarray:
+    """Return the rank of each labelled row; a proper softmax does not change it, the naive one may."""
+    rows = logits[truth >= 0]
+    return ranks(activated(rows, NAIVE) if rules.activation == NAIVE else rows, truth[truth >= 0], rules.ties)
 
 
 def check_gate(accuracy: Accuracy, minimum: Optional[float], where: object) -> None:
@@ -171,9 +213,23 @@ def _per_class(labels: List[str], truth: np.ndarray, hit: np.ndarray, lost: np.n
     return [ClassAccuracy(label, proportion(int(h), int(n))) for label, h, n in zip(labels, hits, total)]
 
 
-def _mean_class(per_class: List[ClassAccuracy]) -> MeanClass:
+def _mean_class(per_class: List[ClassAccuracy], predicted: np.ndarray, rules: Rules) -> MeanClass:
     parts = [item.accuracy for item in per_class if item.accuracy.total]
-    return MeanClass(len(parts), *mean_of(parts))
+    value, low, high = mean_of(parts)
+    if rules.mean_class == "labelled" or value is None or low is None or high is None:
+        return MeanClass(len(parts), value, low, high)
+    also = {int(number) for number in predicted if not per_class[number].accuracy.total}
+    share = len(parts) / (len(parts) + len(also))
+    exact = sum(part.hits / part.total for part in parts) / (len(parts) + len(also))
+    return MeanClass(len(parts) + len(also), exact, low * share, high * share)
+
+
+def _batch_accuracy(hit: np.ndarray, size: int) -> BatchAccuracy:
+    batches, left_out = divmod(len(hit), size)
+    if not batches:
+        raise RequestError(f"{len(hit)} scored videos with a label make no batch of {size}", "--batch-accuracy")
+    value = float(hit[: batches * size].reshape(batches, size).mean(axis=1).mean())
+    return BatchAccuracy(size, batches, left_out, value)
 
 
 def _coverage(scores: Scores, used: int, every: int) -> Coverage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import List, Optional, Tuple
 
@@ -12,8 +12,7 @@ from pipeline.artifact import sha256_file
 from pipeline.card import Card
 from pipeline.errors import RequestError
 from pipeline.manifest import FILE_NAME, Manifest, read_manifest
-from postprocess.annotation import Annotation
-from postprocess.scores import SKIPPED, Absent, Origin, classes_of
+from postprocess.scores import SKIPPED, VIDEO, Absent, Origin, classes_of
 
 
 @dataclass(frozen=True)
@@ -23,13 +22,15 @@ class Batches:
     Attributes:
         where: File the description was read from.
         files: Names of the input files, to which runners append their own endings.
-        rows: Rows of one result file, padding included.
+        rows: Rows of one result file, padding included: one per clip, however items hold several clips.
         clips: int32 (clips, 2), number of the file and row in it; the clips of a video follow each other.
         counts: int32 (videos,), clips of each video.
         truth: int32 (videos,), class of each video.
         names: Class name of each video, None where the annotation gives none.
         labels: Class names, one per output column.
         absent: Videos that were skipped when the batches were made.
+        clips_per_item: Clips of one item of the model's batch; see :class:`pipeline.tensor.TensorSpec`.
+        averages: The card says that the model gives one row per item, which a record of our own runner overrules.
     """
 
     where: Path
@@ -43,6 +44,8 @@ class Batches:
     labels: List[str]
     absent: List[Absent]
     origin: Origin
+    clips_per_item: int = 1
+    averages: bool = False
 
 
 def from_manifest(folder: Path, card: Card) -> Batches:
@@ -65,11 +68,11 @@ def from_manifest(folder: Path, card: Card) -> Batches:
     names = [video.label for video in manifest.videos]
     classes_of([video.label for video in manifest.skipped], [video.id for video in manifest.skipped], labels, path)
     clips = np.array([clip[:2] for video in manifest.videos for clip in video.clips], np.int32).reshape(-1, 2)
-    _check_places(clips, (len(manifest.files), manifest.tensor.batch), path)
+    _check_places(clips, (len(manifest.files), manifest.tensor.clips), path)
     return Batches(
         where=path,
         files=[file.name for file in manifest.files],
-        rows=manifest.tensor.batch,
+        rows=manifest.tensor.clips,
         clips=clips,
         counts=np.array([len(video.clips) for video in manifest.videos], np.int32),
         ids=ids,
@@ -78,51 +81,31 @@ def from_manifest(folder: Path, card: Card) -> Batches:
         labels=labels,
         absent=[Absent(video.id, video.label, SKIPPED, video.reason) for video in manifest.skipped],
         origin=_origin(manifest, path, card.scores.activation),
+        clips_per_item=manifest.tensor.clips_per_item,
+        averages=card.export.average_clips and manifest.tensor.clips_per_item > 1,
     )
 
 
-def from_info(path: Path, annotation: Annotation, card: Card) -> Batches:
-    """Describe batches by the recipes' two-column ``.info``: one file ``<video id>.bin`` per video.
-
-    A file has as many rows as the card's batch; clips beyond it do not exist in this layout, although the count in
-    the second column goes on (the 3d_resnet recipe does so).
+def averaged(batches: Batches) -> Batches:
+    """Describe the same batches for a model that gives one row per item, the mean over the item's clips.
 
     Raises:
-        RequestError: missing file, or a line that is not an id and a count of 1 or more.
+        RequestError: a video does not fill its items.
     """
-    pairs = _read_info(path)
-    rows, ids = card.input.batch, [name for name, _ in pairs]
-    counts = np.array([min(count, rows) for _, count in pairs], np.int32)
-    starts = np.cumsum(counts) - counts
-    file = np.repeat(np.arange(len(ids), dtype=np.int32), counts)
-    row = np.arange(len(file), dtype=np.int32) - np.repeat(starts, counts).astype(np.int32)
-    labels = card.labels() or annotation.labels
-    names = [annotation.truth.get(name) for name in ids]
-    return Batches(
-        where=path,
-        files=[f"{name}.bin" for name in ids],
-        rows=rows,
-        clips=np.stack([file, row], axis=1),
-        counts=counts,
-        ids=ids,
-        truth=classes_of(names, ids, labels, annotation.path),
-        names=names,
-        labels=labels,
-        absent=[],
-        origin=Origin(
-            card=card.name,
-            dataset=path.stem,
-            subset=annotation.subset,
-            layout="per-video",
-            activation=card.scores.activation,
-            annotation_sha256=annotation.sha256,
-            manifest_sha256=None,
-            fingerprint=None,
-            scores_sha256="",
-            format="",
-            dropped_clips=sum(count for _, count in pairs) - int(counts.sum()),
-        ),
-    )
+    size = batches.clips_per_item
+    first = batches.clips[::size]
+    whole = not (len(batches.clips) % size or (batches.counts % size).any() or (first[:, 1] % size).any())
+    if not whole or (np.repeat(first, size, axis=0) + _within(size, len(first)) != batches.clips).any():
+        raise RequestError(f"a video does not have {size} clips in one item", batches.where, "preprocess again")
+    clips = np.stack([first[:, 0], first[:, 1] // size], axis=1)
+    origin = replace(batches.origin, rows=VIDEO)
+    return replace(batches, rows=batches.rows // size, clips=clips, counts=batches.counts // size, origin=origin)
+
+
+def _within(size: int, items: int) -> np.ndarray:
+    """Return (0, k) for each clip k of each item: what it adds to the place of the item's first clip."""
+    slots = np.tile(np.arange(size, dtype=np.int32), items)
+    return np.stack([np.zeros_like(slots), slots], axis=1)
 
 
 def _origin(manifest: Manifest, path: Path, activation: str) -> Origin:
@@ -163,17 +146,3 @@ def _check_places(clips: np.ndarray, limits: Tuple[int, int], path: Path) -> Non
             path,
             "run python -m preprocess again",
         )
-
-
-def _read_info(path: Path) -> List[Tuple[str, int]]:
-    if not path.is_file():
-        raise RequestError("no such file", path, "give the .info file that the recipe's preprocessing wrote")
-    pairs = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        name, _, count = line.rstrip().rpartition(" ")
-        if not name or not count.isdigit() or int(count) < 1:
-            raise RequestError(f"line {number} is {line!r}, expected '<video id> <number of clips>'", path)
-        pairs.append((name, int(count)))
-    if len({name for name, _ in pairs}) != len(pairs) or not pairs:
-        raise RequestError("holds no video, or one twice", path, "give the .info file of one run")
-    return pairs

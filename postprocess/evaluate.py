@@ -5,6 +5,7 @@ The recipe divides by zero where there is nothing to count; here that is an erro
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -62,7 +63,7 @@ def _accuracy(annotation: Annotation, results: Dict[str, List[str]], k: int, ign
 
 
 def _read_results(path: str, known: set) -> Dict[str, List[str]]:
-    """Return the labels of each video by descending score; equal scores keep their order in the file."""
+    """Return the labels of each video by descending score, null first; equal scores keep their order in the file."""
     data = load_json(path, _TODO)
     results = data.get("results") if isinstance(data, dict) else None
     if not isinstance(results, dict):
@@ -72,7 +73,7 @@ def _read_results(path: str, known: set) -> Dict[str, List[str]]:
 
 def _labels(name: str, entries: Any, known: set, path: str) -> List[str]:
     try:
-        ordered = sorted(entries, key=lambda entry: -float(entry["score"]))
+        ordered = sorted(entries, key=lambda entry: _place(entry["score"]))
         labels = [entry["label"] for entry in ordered]
         unknown = [label for label in labels if label not in known]
     except (TypeError, KeyError, ValueError):
@@ -80,3 +81,8 @@ def _labels(name: str, entries: Any, known: set, path: str) -> List[str]:
     if unknown:
         raise RequestError(f"label {unknown[0]!r} of video {name!r} is not in the annotation's 'labels'", path)
     return labels
+
+
+def _place(score: Any) -> float:
+    """Return what to sort by: null is the NaN of a naive softmax, which NumPy's argmax takes for the maximum."""
+    return -math.inf if score is None else -float(score)

@@ -10,6 +10,9 @@ import numpy as np
 
 _Z95 = 1.959963984540054
 _BLOCK = 1 << 21
+NAIVE = "naive-softmax"
+ACTIVATIONS = ("softmax", "none", NAIVE)
+TIES = ("first", "last")
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,10 @@ def video_scores(logits: np.ndarray, counts: np.ndarray, activation: str) -> np.
     Args:
         logits: float32 (clips, classes), the clips of a video one after the other.
         counts: integers (videos,), clips of each video, 1 or more.
-        activation: ``softmax`` or ``none``.
+        activation: One of :data:`ACTIVATIONS`.
 
     Returns:
-        float32 (videos, classes).
+        float32 (videos, classes); NaN where ``naive-softmax`` overflows or underflows.
     """
     ends = np.cumsum(counts)
     starts = ends - counts
@@ -78,12 +81,25 @@ def video_scores(logits: np.ndarray, counts: np.ndarray, activation: str) -> np.
     first = 0
     while first < len(counts):
         last = max(first + 1, int(np.searchsorted(ends, starts[first] + rows, side="right")))
-        block = logits[starts[first] : ends[last - 1]].astype(np.float64)
-        block = _softmax(block) if activation == "softmax" else block
+        block = activated(logits[starts[first] : ends[last - 1]], activation)
         sums = np.add.reduceat(block, starts[first:last] - starts[first], axis=0)
         scores[first:last] = sums / counts[first:last, np.newaxis]
         first = last
     return scores
+
+
+def activated(rows: np.ndarray, activation: str) -> np.ndarray:
+    """Return float32 rows of logits after the activation, in float64.
+
+    ``naive-softmax`` is computed in float32 and without subtracting the maximum, as the r2plus1d_mindspore recipe does:
+    a logit above 88.7 becomes infinity and then NaN, and a row that is all below -103 becomes NaN.
+    """
+    if activation == NAIVE:
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            powers = np.exp(rows)
+            return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float64)
+    wide = rows.astype(np.float64)
+    return _softmax(wide) if activation == "softmax" else wide
 
 
 def _softmax(rows: np.ndarray) -> np.ndarray:
@@ -93,13 +109,27 @@ def _softmax(rows: np.ndarray) -> np.ndarray:
     return rows
 
 
-def best(scores: np.ndarray, k: int) -> np.ndarray:
-    """Return the ``k`` best classes of each row: descending score, equal scores by ascending class index."""
-    return np.argsort(-scores, axis=1, kind="stable")[:, :k]
+def best(scores: np.ndarray, k: int, ties: str = "first") -> np.ndarray:
+    """Return the ``k`` best classes of each row by descending score.
+
+    Equal scores are in ascending order of the class index, with ``ties="last"`` in descending order. NaN comes before
+    every number, as in NumPy's argmax.
+    """
+    order = _orderly(scores)
+    if ties == "last":
+        return scores.shape[1] - 1 - np.argsort(-order[:, ::-1], axis=1, kind="stable")[:, :k]
+    return np.argsort(-order, axis=1, kind="stable")[:, :k]
 
 
-def ranks(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def ranks(scores: np.ndarray, truth: np.ndarray, ties: str = "first") -> np.ndarray:
     """Return the place of the true class in the order of :func:`best`, from 0; ``truth`` is a class index per row."""
-    own = scores[np.arange(len(scores)), truth][:, np.newaxis]
-    before = np.arange(scores.shape[1]) < truth[:, np.newaxis]
-    return ((scores > own) | ((scores == own) & before)).sum(axis=1)
+    order = _orderly(scores)
+    own = order[np.arange(len(order)), truth][:, np.newaxis]
+    classes, true = np.arange(order.shape[1]), truth[:, np.newaxis]
+    before = classes > true if ties == "last" else classes < true
+    return ((order > own) | ((order == own) & before)).sum(axis=1)
+
+
+def _orderly(scores: np.ndarray) -> np.ndarray:
+    bad = np.isnan(scores)
+    return np.where(bad, np.inf, scores) if bad.any() else scores

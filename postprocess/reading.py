@@ -11,9 +11,10 @@ import numpy as np
 from pipeline.artifact import digest_of
 from pipeline.errors import RequestError
 from pipeline.records import Summary
-from postprocess.batches import Batches
+from pipeline.tensor import TensorSpec
+from postprocess.batches import Batches, averaged
 from postprocess.folders import SUMMARY, Located, locate
-from postprocess.scores import MISSING, Absent, Origin, Scores
+from postprocess.scores import MISSING, VIDEO, Absent, Origin, Scores
 from postprocess.tensors import Shape, check_labels, decide, digest_check, read_result
 
 
@@ -46,10 +47,13 @@ def read_scores(batches: Batches, folder: Path, output_dtype: Optional[str] = No
     located = locate(folder, needed)
     if located.summary is not None:
         _check_manifest(located.summary, batches, located.run / SUMMARY)
+    batches = _by_rows(batches, located)
     missing = [file for file in needed if file not in located.paths]
     if not located.paths:
         raise RequestError(f"holds no result of {missing[0]}", located.run, "run python -m infer on these batches")
     dtype = output_dtype or _recorded_dtype(located, batches)
+    if located.summary is None:
+        _check_rows(batches, located)
     shape = decide(list(located.paths.values()), batches.rows, len(batches.labels), dtype)
     logits, digest = _read(batches, located, shape)
     have = np.array([file in located.paths for file in batches.files], bool)[batches.clips[:, 0]]
@@ -75,8 +79,36 @@ def _recorded_dtype(located: Located, batches: Batches) -> Optional[str]:
     if located.summary is None or not located.summary.outputs:
         return None
     output = located.summary.outputs[0]
-    check_labels(int(np.prod(output.shape[1:])), len(batches.labels), located.run / SUMMARY)
+    check_labels(_columns(output), len(batches.labels), located.run / SUMMARY)
     return output.dtype
+
+
+def _columns(output: TensorSpec) -> int:
+    """Return the values of one row of an output: of a clip, or of an item where the output has no clip axis."""
+    return int(np.prod(output.shape[1:])) // output.clips_per_item
+
+
+def _by_rows(batches: Batches, located: Located) -> Batches:
+    """Return the batches with a row per clip or a row per item, as the summary has it, else the card."""
+    averages = batches.averages
+    if located.summary is not None and located.summary.outputs and batches.clips_per_item > 1:
+        averages = located.summary.outputs[0].clips < batches.rows
+    return averaged(batches) if averages else batches
+
+
+def _check_rows(batches: Batches, located: Located) -> None:
+    """Tell results with a row per video from results with a row per clip, where the card says otherwise."""
+    sizes = {path.stat().st_size for path in located.paths.values() if path.suffix.lower() == ".bin"}
+    found, size = sizes.pop() if len(sizes) == 1 else 0, 4 * batches.rows * len(batches.labels)
+    per_video = batches.origin.rows == VIDEO
+    other = size * batches.clips_per_item if per_video else size // batches.clips_per_item
+    if batches.clips_per_item > 1 and found == other:
+        rows = "clip" if per_video else "video"
+        raise RequestError(
+            f"holds {found} bytes per file, one row per {rows}, unlike the card's export.average_clips",
+            located.run,
+            f"add --set export.average_clips={'false' if per_video else 'true'}",
+        )
 
 
 def _read(batches: Batches, located: Located, shape: Shape) -> Tuple[np.ndarray, str]:

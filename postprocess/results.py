@@ -17,10 +17,14 @@ from postprocess.metrics import best
 VAL, ACCURACY, SCORES = "val.json", "accuracy.json", "scores.npz"
 
 
-def val_text(ids: List[str], labels: List[str], means: np.ndarray, k: int) -> str:
-    """Return val.json as the 3d_resnet recipe writes it: per video its ``k`` best labels with float32 scores."""
-    columns = best(means, k)
-    values = np.take_along_axis(means, columns, axis=1).tolist()
+def val_text(ids: List[str], labels: List[str], means: np.ndarray, k: int, ties: str = "first") -> str:
+    """Return val.json as the 3d_resnet recipe writes it: per video its ``k`` best labels with float32 scores.
+
+    A score that is no number, as ``naive-softmax`` makes them, becomes null.
+    """
+    columns = best(means, k, ties)
+    found = np.take_along_axis(means, columns, axis=1)
+    values = [[None if score != score else score for score in row] for row in found.tolist()]
     results = {
         name: [{"label": labels[column], "score": score} for column, score in zip(row, row_values)]
         for name, row, row_values in zip(ids, columns.tolist(), values)
@@ -43,6 +47,8 @@ def write(outcome: Outcome, folder: Path, with_scores: bool) -> List[str]:
     """
     scores, accuracy = outcome.scores, outcome.accuracy
     files = {SCORES: archive.to_bytes(scores)} if with_scores else {}
-    files[VAL] = val_text(scores.ids, scores.labels, outcome.means, accuracy.rules.k).encode("ascii")
+    files[VAL] = val_text(scores.ids, scores.labels, outcome.means, accuracy.rules.k, accuracy.rules.ties).encode(
+        "ascii"
+    )
     files[ACCURACY] = accuracy_text(accuracy).encode("utf-8")
     return [name for name, data in files.items() if write_if_changed(folder / name, data)]

@@ -15,6 +15,7 @@ from postprocess.annotation import Annotation
 
 SKIPPED, MISSING = "skipped", "missing"
 NO_CLASS = -1
+CLIP, VIDEO = "clip", "video"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Origin:
         scores_sha256: Digest over names and digests of the result files.
         format: What the result files were: BIN float32, BIN float16, NPY or TXT.
         dropped_clips: Clips that the batches left out (a per-video file holds one batch and no more).
+        rows: What one row of scores is of: a ``clip``, or a ``video`` where the model averages its clips itself.
     """
 
     card: str
@@ -56,6 +58,7 @@ class Origin:
     device: Optional[str] = None
     soc: Optional[str] = None
     precision: Optional[str] = None
+    rows: str = CLIP
 
 
 @dataclass(frozen=True)
@@ -130,3 +133,26 @@ def judged_by(scores: Scores, annotation: Annotation) -> Scores:
     ]
     origin = replace(scores.origin, subset=annotation.subset, annotation_sha256=annotation.sha256)
     return replace(scores, truth=classes, counted=counted, absent=absent, origin=origin)
+
+
+def first_videos(scores: Scores, number: int) -> Scores:
+    """Return the scores of the first ``number`` scored videos of the subset; absent videos are in no place of theirs.
+
+    Raises:
+        RequestError: there are not that many.
+    """
+    chosen = np.flatnonzero(scores.counted)[:number]
+    if len(chosen) < number:
+        raise RequestError(f"asks for {number} videos, {len(chosen)} of the subset have scores", "--first-videos")
+    place = np.full(len(scores.ids), -1, np.int32)
+    place[chosen] = np.arange(number)
+    rows = place[scores.clip_video] >= 0
+    return replace(
+        scores,
+        ids=[scores.ids[index] for index in chosen],
+        truth=scores.truth[chosen],
+        counted=scores.counted[chosen],
+        clip_video=place[scores.clip_video[rows]],
+        logits=scores.logits[rows],
+        absent=[],
+    )

@@ -9,7 +9,7 @@ from pipeline.console import Console
 from postprocess.accuracy import Accuracy, Coverage
 from postprocess.metrics import Proportion
 from postprocess.reading import Reading
-from postprocess.scores import MISSING, SKIPPED
+from postprocess.scores import MISSING, SKIPPED, VIDEO
 
 _LISTED = 10
 _REASONS = 3
@@ -34,6 +34,8 @@ def reading(console: Console, found: Reading) -> None:
 def accuracy(console: Console, figures: Accuracy) -> None:
     """Show coverage, figures and worst classes."""
     console.result(coverage_words(figures.coverage, figures.rules.ignore))
+    if figures.rules.first_videos:
+        console.result(f"  counted: the first {figures.rules.first_videos} scored videos alone (--first-videos)")
     for item in [item for item in figures.coverage.absent if item.kind == MISSING][:_LISTED]:
         console.result(f"  without scores: {item.id} ({item.reason})")
     if figures.coverage.missing > _LISTED:
@@ -85,10 +87,16 @@ def _consequence(ignore: bool) -> str:
 def _rows(figures: Accuracy) -> List[Tuple[str, ...]]:
     shown = [name for name in ("top-1", "top-5", f"top-{figures.rules.k}") if name in figures.video]
     rows = [_row(f"{name}, videos", figures.video[name]) for name in dict.fromkeys(shown)]
-    rows += [_row(f"{name}, clips", figures.clip[name]) for name in ("top-1", "top-5") if name in figures.clip]
+    unit = "items, clips averaged by the model" if figures.origin.rows == VIDEO else "clips"
+    rows += [_row(f"{name}, {unit}", figures.clip[name]) for name in ("top-1", "top-5") if name in figures.clip]
     mean = figures.mean_class
     classes = _number(mean.classes, "class", "classes")
-    rows.append(("mean class, top-1", classes, _percent(mean.value), _interval(mean.low, mean.high)))
+    name = "mean class, top-1" + (", labels and predictions" if figures.rules.mean_class == "union" else "")
+    rows.append((name, classes, _percent(mean.value), _interval(mean.low, mean.high)))
+    if figures.batch:
+        batch = figures.batch
+        name = f"top-1, mean of batches of {batch.size} ({_number(batch.left_out, 'video')} left over)"
+        rows.append((name, _number(batch.batches, "batch", "batches"), _percent(batch.value), "-"))
     return rows
 
 

@@ -107,7 +107,7 @@ def _from_npy(data: bytes, path: Path, shape: Shape) -> np.ndarray:
         raise RequestError(f"is not a NumPy file ({error})", path) from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise RequestError("holds no array of numbers", path)
-    if array.ndim >= 2 and array.shape[0] == shape.rows:
+    if array.size and shape.rows in np.cumprod(array.shape[:-1]):
         check_labels(array.size // shape.rows, shape.columns, path)
     return array
 

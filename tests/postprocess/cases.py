@@ -70,8 +70,8 @@ def make_batches(
     card: str = CARD,
 ) -> Manifest:
     """Write the manifest of batches with these videos; the tensors themselves are not needed here."""
-    names, places = _places(items, layout, batch)
     loaded = cards.load(card)
+    names, places = _places(items, layout, loaded.input_spec(batch).clips)
     used = [0] * len(names)
     videos = []
     for item, spots in zip(items, places):
@@ -107,15 +107,17 @@ def make_batches(
 def outputs(manifest: Manifest, items: Sequence[Item]) -> Dict[str, np.ndarray]:
     """Return the array of each file, float32 (rows, classes); rows of padding hold numbers that would be noticed."""
     classes = items[0].logits.shape[1]
-    arrays = {file.name: np.full((manifest.tensor.batch, classes), PADDING, np.float32) for file in manifest.files}
+    arrays = {file.name: np.full((manifest.tensor.clips, classes), PADDING, np.float32) for file in manifest.files}
     for item, video in zip(items, manifest.videos):
         for row, clip in zip(item.logits, video.slots()):
             arrays[manifest.files[clip.file].name][clip.slot] = row
     return arrays
 
 
-def write_own(folder: Path, batches: Path, arrays: Dict[str, np.ndarray], dtype: str = "float32") -> None:
-    """Write results as this project's runners do: name_0.bin and summary.json."""
+def write_own(
+    folder: Path, batches: Path, arrays: Dict[str, np.ndarray], dtype: str = "float32", items: int = 0
+) -> None:
+    """Write results as this project's runners do: name_0.bin and summary.json; ``items`` clips make an item."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name, array in arrays.items():
@@ -124,6 +126,9 @@ def write_own(folder: Path, batches: Path, arrays: Dict[str, np.ndarray], dtype:
         (folder / result).write_bytes(data)
         files.append(ScoreFile(result, name, 0, hashlib.sha256(data).hexdigest()))
     shape = next(iter(arrays.values())).shape
+    output = TensorSpec("output", dtype, shape, "NC")
+    if items:
+        output = TensorSpec("output", dtype, (shape[0] // items, items, shape[1]), "NKC")
     summary = Summary(
         engine="openvino",
         engine_version="2025.0",
@@ -135,7 +140,7 @@ def write_own(folder: Path, batches: Path, arrays: Dict[str, np.ndarray], dtype:
         manifest=str(batches / "manifest.json"),
         manifest_sha256=sha256_file(batches / "manifest.json"),
         fingerprint="e" * 64,
-        outputs=[TensorSpec("output", dtype, shape, "NC")],
+        outputs=[output],
         files=files,
         throughput=None,
     )
