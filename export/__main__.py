@@ -75,7 +75,7 @@ def export(args: argparse.Namespace) -> int:
     exporter = load_exporter(framework)
     with folder_lock(request.output):
         remove_partials(request.output)
-        record = exporter(request, console)
+        record = exporter.export_graph(request, console)
     report(record, request.output, console)
     return 0
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import warnings
 from dataclasses import dataclass
-from typing import Callable, Tuple
+from types import ModuleType
+from typing import Tuple
 
-from export.request import ExportRequest
-from pipeline.console import Console
 from pipeline.errors import RequestError
-from pipeline.records import GraphRecord
-
-Exporter = Callable[[ExportRequest, Console], GraphRecord]
 
 
 @dataclass(frozen=True)
 class Framework:
-    """Where an exporter is: ``module`` has a function ``export_graph``; ``libraries`` are what it imports.
+    """Where an exporter is, and ``libraries`` that it imports; see :func:`load_exporter` for what ``module`` has.
 
     Attributes:
         formats: What it writes, the default first.
@@ -42,8 +39,18 @@ FRAMEWORKS = {
 }
 
 
-def load_exporter(framework: Framework) -> Exporter:
-    """Import an exporter with its framework and return its ``export_graph``.
+def load_exporter(framework: Framework) -> ModuleType:
+    """Import a framework and return the module that exports its checkpoints.
+
+    Every such module has these functions:
+
+    - ``export_graph(request: ExportRequest, console: Console) -> GraphRecord`` writes a graph and its record.
+    - ``load_network(request: ExportRequest) -> Run`` returns the network with the weights of ``request.checkpoint``, in
+      evaluation mode: from normalised float32 values in the card's layout, whatever ``request.input_dtype`` is and
+      for any batch size, to the float32 values of the tensor ``request.logits``.
+    - ``load_graph(path: Path) -> Run`` returns a graph that it exported, executed on this machine's CPU by a runtime
+      that is not the one under test: from a batch as the graph takes it (uint8 where it takes pixels) to its last
+      output. For ONNX that is :func:`export.onnx_graph.load`.
 
     Raises:
         RequestError: a library is missing or cannot be imported.
@@ -54,8 +61,10 @@ def load_exporter(framework: Framework) -> Exporter:
         raise RequestError(f"not installed: {', '.join(missing)}", "this Python", todo)
     for name in framework.libraries:
         try:
-            importlib.import_module(name)
+            # What a library announces when it is imported says nothing about the user's model.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                importlib.import_module(name)
         except (ImportError, OSError) as error:
             raise RequestError(f"{name} cannot be imported ({error})", "this Python", todo) from None
-    exporter: Exporter = importlib.import_module(framework.module).export_graph
-    return exporter
+    return importlib.import_module(framework.module)

@@ -53,7 +53,7 @@ def compare(reference: np.ndarray, graph: np.ndarray, name: str) -> Parity:
 
 
 def _pixels(shape: Tuple[int, ...], seed: int) -> np.ndarray:
-    slopes = (57, 31, 7, 5, 3)
+    slopes = (91, 57, 31, 7, 5, 3)[-len(shape) :]
     saw = sum(slope * axis for slope, axis in zip(slopes, np.ogrid[tuple(slice(extent) for extent in shape)]))
     noise = np.random.default_rng(seed).integers(0, 96, shape)
     return ((saw + noise + 101 * seed) % 256).astype(np.uint8)

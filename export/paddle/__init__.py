@@ -1,0 +1,1 @@
+"""PaddlePaddle networks: a ``.pdparams`` file into an ONNX graph through Paddle's own exporter."""

@@ -1,0 +1,65 @@
+"""From a model card to its Paddle network."""
+
+from __future__ import annotations
+
+import numpy as np
+import paddle
+from paddle import nn
+
+from export.paddle.c3d import ByteInput, C3d, Head
+from pipeline.card import Card, Transform
+from pipeline.errors import RequestError
+
+_NETWORKS = ("c3d",)
+_LAYOUTS = ("NCTHW", "NKCTHW")
+# Entries of a card that only other networks take; ignoring one would give another network than the card's.
+_FOREIGN = {"model.same_padding": False, "model.dropout": False, "export.batch_accuracy": False}
+
+
+def build_network(card: Card) -> C3d:
+    """Return the card's network with fresh weights.
+
+    It maps normalised clips, float32 in the card's layout, to logits (or, with ``export.softmax``, probabilities):
+    float32 (N, classes), or (N, K, classes) for several clips per video that are not averaged.
+
+    Raises:
+        RequestError: no such network, an entry it does not take, another layout, or clips that are too small.
+    """
+    where = card.path or card.name
+    if card.model.network not in _NETWORKS:
+        raise RequestError(
+            f"model.network is {card.model.network!r}, for Paddle expected one of: {', '.join(_NETWORKS)}", where
+        )
+    if card.input.layout not in _LAYOUTS:
+        raise RequestError(
+            f"input.layout is {card.input.layout!r}, Paddle networks take {' or '.join(_LAYOUTS)}", where
+        )
+    for key, default in _FOREIGN.items():
+        section, name = key.split(".")
+        if getattr(getattr(card, section), name) != default:
+            raise RequestError(f"{key} is no entry of Paddle's {card.model.network}", where, "take it out")
+    if int(64 * card.model.widen_factor) < 1:
+        raise RequestError(f"model.widen_factor is {card.model.widen_factor}, which leaves no channels", where)
+    clips = card.input.shape[0] if "K" in card.input.layout else None
+    head = Head(clips, card.export.softmax, card.export.average_clips and clips is not None)
+    try:
+        return C3d(card.input.shape[-4:], card.model.classes, card.model.widen_factor, head)
+    except ValueError as error:
+        raise RequestError(str(error), where, "set input.shape, clips.frames and transform.size") from None
+
+
+def take_bytes(network: nn.Layer, transform: Transform, layout: str) -> ByteInput:
+    """Return ``network`` with the transform's normalisation before it, for pixels in ``layout``.
+
+    Raises:
+        RequestError: the transform subtracts a mean volume, which Paddle's graphs do not hold.
+    """
+    if transform.mean_volume:
+        raise RequestError("transform.mean_volume takes float32 batches", "--input-dtype", "use --input-dtype float32")
+    mean, std = np.array(transform.mean), np.array(transform.std)
+    shape = [-1 if axis == "C" else 1 for axis in layout]
+
+    def constant(values: np.ndarray) -> paddle.Tensor:
+        return paddle.to_tensor(values.astype(np.float32).reshape(shape))
+
+    return ByteInput(network, constant(transform.scale * mean), constant(1 / (transform.scale * std)))

@@ -1,0 +1,127 @@
+"""Reading what ``paddle.save`` writes without running anything that the file may hold."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any, BinaryIO, Dict
+
+import numpy as np
+
+from pipeline.errors import RequestError
+
+State = Dict[str, np.ndarray]
+_NAMES = "StructuredToParameterName@@"
+_RESAVE = "if you trust the file, save its weights alone: paddle.save(network.state_dict(), FILE)"
+# What an old PyTorch file (before 1.6) begins with, and a module of each object in a pickled one.
+_TORCH_MAGIC = 0x1950A86A20F9469CFC6C
+# Containers around the weights: harmless, and more than a state dict.
+_CONTAINERS = {("collections", "OrderedDict"), ("builtins", "tuple")}
+
+
+def read_state(path: Path) -> State:
+    """Return the weights of a ``.pdparams`` file by name, floating-point ones as float32.
+
+    The file is a pickle of a dict of arrays. Its unpickler knows the four globals that such a file has
+    (``_reconstruct``, ``ndarray`` and ``dtype`` of NumPy, ``_codecs.encode``) and refuses every other one.
+
+    Raises:
+        RequestError: another kind of file, a damaged one, or one that holds objects other than weights.
+    """
+    with open(path, "rb") as stream:
+        if stream.read(2) == b"PK":
+            raise _not_paddle(path, "is a zip archive, as PyTorch writes its checkpoints")
+    content = _unpickle(path)
+    if isinstance(content, int) and content == _TORCH_MAGIC:
+        raise _not_paddle(path, "is a PyTorch checkpoint")
+    if not isinstance(content, dict):
+        raise RequestError(f"holds no state dict but an object of type {type(content).__name__}", path, _RESAVE)
+    content.pop(_NAMES, None)
+    if _is_optimizer(content):
+        raise RequestError(
+            "holds the state of an optimizer (.pdopt), no weights", path, "pass the .pdparams file beside it"
+        )
+    for name, value in content.items():
+        if not (isinstance(name, str) and isinstance(value, np.ndarray)):
+            raise RequestError(
+                f"holds no state dict but a dict whose entry {name!r} is of type {type(value).__name__}", path, _RESAVE
+            )
+    if not content:
+        raise RequestError("holds no state dict but an empty dict", path, _RESAVE)
+    return {name: value.astype(np.float32) if value.dtype.kind == "f" else value for name, value in content.items()}
+
+
+class _ForbiddenError(Exception):
+    """A global that no state dict has."""
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        """Return one of the four globals of a state dict."""
+        try:
+            return _ALLOWED[module, name]
+        except KeyError:
+            raise _ForbiddenError(module, name) from None
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """Stand in for ``_codecs.encode``: bytes in pickles of protocol 2 are text in Latin-1."""
+    if encoding != "latin1":
+        raise _ForbiddenError("_codecs", f"encode to {encoding}")
+    return text.encode("latin1")
+
+
+_RECONSTRUCT = np.zeros(0).__reduce__()[0]
+_ALLOWED = {
+    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
+    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): _latin1,
+}
+
+
+def _unpickle(path: Path) -> Any:
+    with open(path, "rb") as stream:
+        try:
+            return _Unpickler(stream).load()
+        except _ForbiddenError as error:
+            raise _refuse(path, *error.args) from None
+        except MemoryError:
+            raise
+        except Exception as error:  # a malformed pickle can raise anything
+            raise _explain(path, stream, error) from None
+
+
+def _refuse(path: Path, module: str, name: str) -> RequestError:
+    if module.split(".")[0] == "torch":
+        return _not_paddle(path, "holds PyTorch objects")
+    if (module, name) in _CONTAINERS:
+        return RequestError(f"holds more than a state dict ({module}.{name})", path, _RESAVE)
+    return RequestError(f"refused: to load it is to run {module}.{name}, which is no weight", path, _RESAVE)
+
+
+def _explain(path: Path, stream: BinaryIO, error: Exception) -> RequestError:
+    cut = isinstance(error, EOFError) or "truncated" in str(error)
+    stream.seek(0)
+    head = stream.read(2)
+    # Pickles of protocol 2 and later begin with the byte 0x80 and the protocol's number.
+    if not head or (cut and head[:1] == b"\x80"):
+        return RequestError(f"is cut short at {path.stat().st_size} bytes", path, "copy it again")
+    if path.suffix == ".pdiparams":
+        return RequestError(
+            "holds weights without names, as paddle.jit.save writes them", path, "pass the .pdparams file of training"
+        )
+    return RequestError("is not a Paddle state dict, or a damaged one", path, "check --checkpoint")
+
+
+def _not_paddle(path: Path, what: str) -> RequestError:
+    return RequestError(
+        f"{what}, expected a .pdparams file", path, "pass that file, or choose a card whose framework is pytorch"
+    )
+
+
+def _is_optimizer(content: Dict[Any, Any]) -> bool:
+    """Return whether a dict is what ``optimizer.state_dict()`` gives: accumulators, named after their parameter."""
+    marks = ("_moment1_0", "_velocity_0", "_moment_0", "_pow_acc_0")
+    return "LR_Scheduler" in content or any(isinstance(name, str) and name.endswith(marks) for name in content)
