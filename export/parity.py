@@ -13,6 +13,8 @@ from pipeline.tensor import DYNAMIC, TensorSpec
 
 _CLIPS = 4
 _DYNAMIC_BATCHES = (1, 3)
+# Videos of several clips: as many sizes, less arithmetic.
+_DYNAMIC_VIDEOS = (1, 2)
 
 
 def probe_batches(spec: TensorSpec) -> List[np.ndarray]:
@@ -22,9 +24,9 @@ def probe_batches(spec: TensorSpec) -> List[np.ndarray]:
     slope differs along each axis, so that a swapped, flipped or reordered axis, channel or clip shows.
     """
     if spec.batch == DYNAMIC:
-        sizes: Tuple[int, ...] = _DYNAMIC_BATCHES
+        sizes: Tuple[int, ...] = _DYNAMIC_BATCHES if spec.clips_per_item == 1 else _DYNAMIC_VIDEOS
     else:
-        sizes = (spec.batch,) * -(-_CLIPS // spec.batch)
+        sizes = (spec.batch,) * -(-_CLIPS // spec.clips)
     return [_pixels(spec.with_batch(size).shape, seed) for seed, size in enumerate(sizes)]
 
 

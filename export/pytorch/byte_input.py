@@ -10,7 +10,7 @@ from pipeline.card import Transform
 
 
 class ByteInput(nn.Module):
-    """A network that takes uint8 clips (N, C, T, H, W) and normalises them itself.
+    """A network that takes uint8 clips (..., C, T, H, W) and normalises them itself.
 
     (x / scale - mean) / std is computed as (x - scale * mean) * (1 / (scale * std)) with one constant per channel:
     Cast, Sub and Mul in the graph. Batches of bytes are a quarter of the size on disk, bus and device.
@@ -26,7 +26,7 @@ class ByteInput(nn.Module):
         self.register_buffer("factor", _per_channel(1 / (transform.scale * np.array(transform.std))))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map pixels, uint8 (N, C, T, H, W), to logits, float32 (N, classes)."""
+        """Map pixels, uint8 (..., C, T, H, W), to what the network gives."""
         return self.network((x.float() - self.offset) * self.factor)
 
 

@@ -12,7 +12,9 @@ from typing import Any, Dict, Optional
 import torch
 from torch import Tensor, nn
 
-from export.pytorch.recognition import arch_of, contradicts, describe, differences
+from export.pytorch import foreign
+from export.pytorch.recognition import asked, contradicts, describe, differences
+from export.pytorch.renaming import from_2018_densenet
 from pipeline.card import Card
 from pipeline.errors import RequestError
 
@@ -40,9 +42,8 @@ def load_weights(network: nn.Module, path: Path, card: Card) -> nn.Module:
     if contradicts(checkpoint.arch, card):
         problems.insert(0, f"arch is {checkpoint.arch!r}")
     if problems:
-        asked = f"card {card.name} ({arch_of(card)}, shortcut {card.model.shortcut}, {card.model.classes} classes)"
         seems, todo = describe(checkpoint.state, card)
-        raise RequestError(f"does not fit {asked}; {'; '.join(problems)}; it seems to be {seems}", path, todo)
+        raise RequestError(f"does not fit {asked(card)}; {'; '.join(problems)}; it seems to be {seems}", path, todo)
     _check_values(checkpoint.state, path)
     # The network's own entries stand in for the counts of batches that old checkpoints lack.
     network.load_state_dict({**expected, **checkpoint.state})
@@ -50,10 +51,10 @@ def load_weights(network: nn.Module, path: Path, card: Card) -> nn.Module:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a state dict, bare or in a container ``{'state_dict': ..., 'arch': ...}``.
+    """Read a state dict, bare or in a container ``{'state_dict': ..., 'arch' or 'meta' or what else there is: ...}``.
 
     Only tensors and plain containers are unpickled. One leading ``module.``, which data-parallel training puts before
-    every name, is taken off.
+    every name, is taken off, and names of older releases become those of the networks.
 
     Raises:
         RequestError: no such file, not a checkpoint, damaged, or holding objects other than weights.
@@ -65,6 +66,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise RequestError(f"holds no state dict but {_say(content)}", path, _RESAVE)
     state = {name[len(_WRAPPER) :] if name.startswith(_WRAPPER) else name: value for name, value in state.items()}
     arch = container.get("arch")
+    state = from_2018_densenet(state)
     weights = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
     return Checkpoint(weights, arch if isinstance(arch, str) else None)
 
@@ -82,6 +84,9 @@ def _unpickle(path: Path) -> Any:
 
 
 def _explain(path: Path, reason: str) -> RequestError:
+    framework = foreign.framework_of(path)
+    if framework is not None:
+        return foreign.refuse(path, framework)
     forbidden = re.search(r"GLOBAL (\S+) (?:was not an allowed|whose module)", reason)
     if forbidden:
         return RequestError(f"refused: to load it is to run {forbidden[1]}, which is no weight", path, _RESAVE)

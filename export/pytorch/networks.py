@@ -1,63 +1,145 @@
-"""From a model card to its network: one module per family, chosen by ``model.network``."""
+"""From a model card to its network: one function per family, chosen by ``model.network``."""
 
 from __future__ import annotations
 
-from typing import Tuple
+from dataclasses import dataclass, fields
+from typing import Callable, Dict, FrozenSet, Tuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from export.pytorch.pooling import make_pool
-from export.pytorch.resnet3d import ResNet3d
-from pipeline.card import Card
+from export.pytorch.c3d import C3d
+from export.pytorch.densenet3d import DenseNet3d
+from export.pytorch.pooling import SameMaxPool, make_pool
+from export.pytorch.preresnet import preresnet
+from export.pytorch.r2plus1d import R2Plus1d
+from export.pytorch.residual import Clip, ResidualNet
+from export.pytorch.resnet2p1d import resnet2p1d
+from export.pytorch.resnet3d import resnet3d, resnext, wideresnet
+from pipeline.card import Card, Model
 from pipeline.errors import RequestError
+
+_STEM = frozenset({"depth", "widen_factor", "stem_width", "conv1_t_size", "conv1_t_stride", "no_max_pool"})
+_RESIDUAL = _STEM | {"shortcut"}
+# What a card of any network says.
+_COMMON = frozenset({"framework", "network", "classes", "checkpoint", "origin"})
+_LAYOUTS = ("NCTHW", "NKCTHW")
+
+
+@dataclass(frozen=True)
+class Family:
+    """One kind of network.
+
+    Attributes:
+        make: Makes it from the card's ``[model]`` and the extents of a clip.
+        takes: Entries of ``[model]`` that it reads, beside those of every card.
+        arch: What published checkpoints call it in their entry ``arch``, before the depth; empty where they have none.
+        pooled: It averages its features over time and space: ``export.pooling`` says how.
+    """
+
+    make: Callable[[Model, Clip], nn.Module]
+    takes: FrozenSet[str]
+    arch: str = ""
+    pooled: bool = True
+
+
+FAMILIES: Dict[str, Family] = {
+    "resnet3d": Family(resnet3d, _RESIDUAL | {"same_padding"}, "resnet"),
+    "resnet2p1d": Family(resnet2p1d, _RESIDUAL, "resnet2p1d"),
+    "preresnet": Family(preresnet, _RESIDUAL, "preresnet"),
+    "wideresnet": Family(wideresnet, _RESIDUAL | {"wide_resnet_k"}, "wideresnet"),
+    "resnext": Family(resnext, _RESIDUAL | {"cardinality"}, "resnext"),
+    "densenet": Family(DenseNet3d, _STEM, "densenet"),
+    "c3d": Family(C3d, frozenset({"widen_factor", "same_padding"}), pooled=False),
+    "r2plus1d": Family(R2Plus1d, frozenset({"depth", "widen_factor"})),
+}
 
 
 def build_network(card: Card) -> nn.Module:
     """Return the card's network with fresh weights, in training mode.
 
-    It maps normalised clips, float32 (N, C, T, H, W), to logits, float32 (N, classes). The pooling head is the one
-    that ``export.pooling`` names; it has no weights, so that the state dict is the same with each.
+    It maps normalised clips, float32 (N, C, T, H, W), to logits, float32 (N, classes); what the graph has around it is
+    :mod:`export.pytorch.deployed`. The pooling head is the one that ``export.pooling`` names; it has no weights, so
+    that the state dict is the same with each.
 
     Raises:
-        RequestError: no such network, a parameter it does not take, or an input layout other than NCTHW.
+        RequestError: no such network, a parameter it does not take, a clip too small for it, or a layout in which
+            the clips are not (C, T, H, W).
     """
-    families = {"resnet3d": _resnet3d}
-    if card.model.network not in families:
-        raise RequestError(
-            f"model.network is {card.model.network!r}, expected one of: {', '.join(families)}", card.path or card.name
-        )
-    if card.input.layout != "NCTHW":
-        raise RequestError(f"input.layout is {card.input.layout!r}, PyTorch networks take NCTHW", card.path)
+    where = card.path or card.name
+    network, layout = card.model.network, card.input.layout
+    if network not in FAMILIES:
+        raise RequestError(f"model.network is {network!r}, expected one of: {', '.join(FAMILIES)}", where)
+    if layout not in _LAYOUTS:
+        raise RequestError(f"input.layout is {layout!r}, PyTorch networks take {' or '.join(_LAYOUTS)}", where)
     try:
-        return families[card.model.network](card)
+        _check_parameters(card)
+        return make_network(card.model, clip_of(card), card.export.pooling)
     except RequestError as error:
-        raise RequestError(error.what, card.path, error.todo) from None
+        raise RequestError(error.what, where, error.todo) from None
 
 
-def _resnet3d(card: Card) -> nn.Module:
-    network = _plain_resnet3d(card)
-    # On the meta device tensors have shapes and no data: the size of the features costs no arithmetic.
-    with torch.device("meta"):
-        features = _plain_resnet3d(card).eval().features(torch.empty(1, *card.input.shape))
-    network.avgpool = make_pool(card.export.pooling, _size(features))
+def make_network(model: Model, clip: Clip, pooling: str = "global") -> nn.Module:
+    """Return a network for clips of the extents ``clip`` (C, T, H, W), with the pooling head ``pooling``.
+
+    Raises:
+        RequestError: a parameter that gives no network, or a clip too small for it.
+    """
+    try:
+        network = FAMILIES[model.network].make(model, clip)
+        if FAMILIES[model.network].pooled:
+            _fit_pooling(network, model, clip, pooling)
+    except RuntimeError as error:  # PyTorch's word for a tensor that a pooling or a convolution cannot take
+        raise RequestError(
+            f"a clip of {'x'.join(map(str, clip))} is too small for {describe_model(model)} ({error})",
+            todo="use a larger transform.size or more clips.frames, and input.shape to match",
+        ) from None
     return network
 
 
-def _plain_resnet3d(card: Card) -> ResNet3d:
-    model = card.model
-    return ResNet3d(
-        model.depth,
-        model.classes,
-        channels=len(card.transform.mean),
-        shortcut=model.shortcut,
-        widen_factor=model.widen_factor,
-        conv1_t_size=model.conv1_t_size,
-        conv1_t_stride=model.conv1_t_stride,
-        no_max_pool=model.no_max_pool,
-    )
+def clip_of(card: Card) -> Clip:
+    """Return channels, frames, height and width of one clip of the card's input."""
+    channels, frames, height, width = card.input.shape[-4:]
+    return channels, frames, height, width
 
 
-def _size(features: torch.Tensor) -> Tuple[int, int, int]:
+def describe_model(model: Model) -> str:
+    """Return a network's name, with its depth where the family has several."""
+    family = FAMILIES[model.network]
+    return f"{family.arch or model.network}-{model.depth}" if "depth" in family.takes else model.network
+
+
+def _check_parameters(card: Card) -> None:
+    takes = FAMILIES[card.model.network].takes | _COMMON
+    for entry in fields(Model):
+        if entry.name not in takes and getattr(card.model, entry.name) != entry.default:
+            raise RequestError(
+                f"model.{entry.name} is {getattr(card.model, entry.name)!r}, which {card.model.network} does not take",
+                todo="remove it",
+            )
+    if not FAMILIES[card.model.network].pooled and card.export.pooling != "global":
+        raise RequestError(f"export.pooling is {card.export.pooling!r}, {card.model.network} has no pooling head")
+    if card.export.average_clips and "K" not in card.input.layout:
+        raise RequestError(
+            f"export.average_clips is on, layout {card.input.layout} has no clips to average",
+            todo="use input.layout NKCTHW, or let postprocess take the mean",
+        )
+    if card.export.batch_accuracy:
+        raise RequestError("export.batch_accuracy is for TensorFlow cards", todo="set it to false")
+
+
+def _fit_pooling(network: nn.Module, model: Model, clip: Clip, pooling: str) -> None:
+    # On the meta device tensors have shapes and no data: the size of the features costs no arithmetic.
+    with torch.device("meta"):
+        plain = FAMILIES[model.network].make(model, clip).eval()
+        example = torch.empty(1, *clip)
+        if model.same_padding and isinstance(plain, ResidualNet):
+            stem = plain.stem(example)
+            plain.maxpool = network.maxpool = SameMaxPool(_size(stem)) if not model.no_max_pool else plain.maxpool
+        features = plain.features(example)
+    network.avgpool = make_pool(pooling, _size(features))
+
+
+def _size(features: Tensor) -> Tuple[int, int, int]:
     _, _, frames, height, width = features.shape
     return frames, height, width

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from export.pytorch.byte_input import ByteInput
+from export.pytorch.deployed import Deployed
 from export.request import ExportRequest
 from pipeline.errors import RequestError
 from pipeline.tensor import DYNAMIC
@@ -19,8 +20,10 @@ _EXAMPLE_BATCH = 2
 
 
 def onnx_from_torch(network: nn.Module, request: ExportRequest) -> onnx.ModelProto:
-    """Trace a network in evaluation mode and return its graph, batch norm folded, not yet simplified."""
-    whole = ByteInput(network, request.card.transform) if request.input_dtype == "uint8" else network
+    """Trace a card's network in evaluation mode and return its graph, batch norm folded, not yet simplified."""
+    whole: nn.Module = Deployed(network, request.card)
+    if request.input_dtype == "uint8":
+        whole = ByteInput(whole, request.card.transform)
     dynamic = request.batch == DYNAMIC
     example = request.input.with_batch(_EXAMPLE_BATCH if dynamic else request.batch)
     names = (request.input.name, request.logits.name)

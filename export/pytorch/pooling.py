@@ -1,4 +1,4 @@
-"""The three ways to average features over time and space: equal numbers, different nodes in the graph."""
+"""Pooling without weights: three heads that average alike in different nodes, and MindSpore's max pooling."""
 
 from __future__ import annotations
 
@@ -46,6 +46,22 @@ class MeanPool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, T, H, W) to (N, C)."""
         return x.mean(dim=(2, 3, 4))
+
+
+class SameMaxPool(nn.Module):
+    """Max pooling 3x3x3 with stride 2 that pads to half the size, and an odd sample at the end, as MindSpore does.
+
+    PyTorch pads one sample at both ends: with an even extent its windows lie one sample earlier. ``ceil_mode`` without
+    padding gives the windows of an even extent, one sample of padding those of an odd one.
+    """
+
+    def __init__(self, size: Tuple[int, int, int]) -> None:
+        super().__init__()
+        self.padding = tuple(extent % 2 for extent in size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, T, H, W), of the size given, to (N, C, ceil(T / 2), ceil(H / 2), ceil(W / 2))."""
+        return nn.functional.max_pool3d(x, kernel_size=3, stride=2, padding=self.padding, ceil_mode=True)
 
 
 def make_pool(kind: str, size: Tuple[int, int, int]) -> nn.Module:

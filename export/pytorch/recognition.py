@@ -1,42 +1,38 @@
-"""What network a state dict belongs to, and how it differs from another, read from its names and shapes."""
+"""How a state dict differs from a card's network, what it seems to be instead, and which card takes it."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import torch
 from torch import Tensor
 
-from export.pytorch.networks import build_network
-from export.pytorch.resnet3d import DEPTHS, WIDTHS, BasicBlock, Bottleneck
+from export.pytorch.families import State, network_of, options_of
+from export.pytorch.networks import FAMILIES, build_network, describe_model
+from pipeline import card as cards
 from pipeline.card import Card
 from pipeline.errors import RequestError
 
-State = Dict[str, Tensor]
 _SHOWN = 3
 _PUBLISHED_ARCH = re.compile(r"(resnet|resnet2p1d|preresnet|wideresnet|resnext|densenet)-\d+")
-# Weights that the residual families share, with their rank: a 2-D network of the same names has 4 instead of 5.
-_LANDMARKS = {
-    "conv1.weight": 5,
-    "layer1.0.conv1.weight": 5,
-    "layer1.0.conv2.weight": 5,
-    "layer2.0.conv1.weight": 5,
-    "layer2.0.bn1.weight": 1,
-    "layer4.0.conv2.weight": 5,
-    "fc.weight": 2,
+_TITLES = {
+    "resnet3d": "a 3D ResNet",
+    "resnet2p1d": "a (2+1)D ResNet of the 3D-ResNets",
+    "preresnet": "a pre-activation 3D ResNet",
+    "wideresnet": "a wide 3D ResNet",
+    "resnext": "a 3D ResNeXt",
+    "densenet": "a 3D DenseNet",
+    "c3d": "a C3D",
+    "r2plus1d": "an R(2+1)D of GluonCV",
 }
-
-
-def arch_of(card: Card) -> str:
-    """Return the name that published checkpoints of the card's network carry as ``arch``, such as ``resnet-50``."""
-    return f"resnet-{card.model.depth}"
+_CHECK = "check --checkpoint and --model"
 
 
 def contradicts(arch: Optional[str], card: Card) -> bool:
     """Return whether ``arch`` is one of the published names, and another one than the card's."""
-    return arch is not None and _PUBLISHED_ARCH.fullmatch(arch) is not None and arch != arch_of(card)
+    return arch is not None and _PUBLISHED_ARCH.fullmatch(arch) is not None and arch != describe_model(card.model)
 
 
 def differences(expected: State, found: State) -> List[str]:
@@ -55,56 +51,75 @@ def differences(expected: State, found: State) -> List[str]:
     return [_first(word, names) for word, names in named if names]
 
 
+def asked(card: Card) -> str:
+    """Return the network that a card asks for, with what most often differs."""
+    shortcut = f"shortcut {card.model.shortcut}, " if "shortcut" in FAMILIES[card.model.network].takes else ""
+    return f"card {card.name} ({describe_model(card.model)}, {shortcut}{card.model.classes} classes)"
+
+
 def describe(state: State, card: Card) -> Tuple[str, str]:
     """Return what a state dict that does not fit the card seems to be, and what to do about it.
 
-    Card entries are proposed only if the network they give has exactly these names and shapes.
+    A card and entries are proposed only if the network they give has exactly these names and shapes.
     """
-    family = family_of(state)
-    if family is None:
-        return "no network of the 3D-ResNets family", "check --checkpoint and --model"
-    if family != "resnet":
-        return f"a {family} of the 3D-ResNets family", "choose a card of that network"
-    options = resnet_options(state)
-    seems = f"a 3D ResNet-{options.get('depth', '?')}, shortcut {options['shortcut']}, {options['classes']} classes"
-    fitting = dataclasses.replace(card, model=dataclasses.replace(card.model, **options))
-    if not _fits(state, fitting):
-        return seems, "no card entry makes it fit; check --checkpoint and --model"
-    changes = [f"--set model.{key}={value}" for key, value in options.items() if value != getattr(card.model, key)]
-    return seems, f"use {' '.join(changes)}" if changes else "the weights fit and arch does not: check which file it is"
+    network = network_of(state)
+    if network is None:
+        return _describe_stranger(state)
+    options = options_of(state, network)
+    seems = _title(network, options)
+    for candidate in _candidates(card, network):
+        model = dataclasses.replace(candidate.model, framework="pytorch", **options)
+        if not _fits(state, dataclasses.replace(candidate, model=model)):
+            continue
+        other = [] if candidate is card else [f"--model {candidate.name}"]
+        entries = {"framework": "pytorch", **options}
+        sets = [f"--set model.{key}={entries[key]}" for key in entries if entries[key] != getattr(candidate.model, key)]
+        words = " ".join([*other, *sets])
+        return seems, f"use {words}" if words else "the weights fit and arch does not: check which file it is"
+    return seems, f"no card entry makes it fit; {_CHECK}"
 
 
-def family_of(state: State) -> Optional[str]:
-    """Return which of the 3D-ResNets families a state dict belongs to, or None for any other network."""
-    if "features.denseblock1.denselayer1.conv2.weight" in state or "features.conv0.weight" in state:
-        return "densenet"
-    if "conv1_s.weight" in state:
-        return "resnet2p1d"
-    if any(name not in state or state[name].dim() != rank for name, rank in _LANDMARKS.items()):
-        return None
-    if len(state["layer2.0.bn1.weight"]) != len(state["layer2.0.conv1.weight"]):
-        return "preresnet"
-    narrow = state["layer1.0.conv2.weight"]
-    if narrow.shape[1] != len(state["layer1.0.conv1.weight"]):
-        return "resnext"
-    wide = state.get("layer1.0.conv3.weight", narrow)
-    return "wideresnet" if wide.shape[:1] == (2 * len(narrow),) else "resnet"
+def _candidates(card: Card, network: str) -> Iterator[Card]:
+    """Yield the cards of a network: the one asked for if it is one, else all others, PyTorch's first."""
+    if card.model.network == network:
+        yield card
+        return
+    found = []
+    for name in cards.available():
+        try:
+            found.append(cards.load(name))
+        except RequestError:
+            continue
+    yield from sorted(
+        (other for other in found if other.model.network == network),
+        key=lambda other: other.model.framework != "pytorch",
+    )
 
 
-def resnet_options(state: State) -> Dict[str, Any]:
-    """Return the entries of a card's ``[model]`` that a ``resnet`` state dict shows; no depth if it is no known one.
+def _describe_stranger(state: State) -> Tuple[str, str]:
+    names, ranks = list(state), {value.dim() for value in state.values()}
+    if any(name.removeprefix("backbone.").startswith("conv1a.conv.") for name in names):
+        return (
+            "the backbone of a C3D alone, without its classifier (cls_head.fc_cls), as pre-trained on Sports-1M",
+            "fine-tune it, and give the checkpoint of that training",
+        )
+    if any("._conv." in name for name in names):
+        return "a C3D under the names of PaddleC3D", "use a card with model.framework paddle and its .pdparams"
+    if any(".bn2d." in name for name in names):
+        return "a network under the names of MindSpore", "use a card with model.framework mindspore and its .ckpt"
+    if 4 in ranks and 5 not in ranks:
+        return "a network of 2-D convolutions, which takes images and no clips", _CHECK
+    return f"none of the networks {', '.join(FAMILIES)}", _CHECK
 
-    The stem's stride in time and its max pooling leave no trace in the weights.
-    """
-    counts = tuple(_blocks(state, layer) for layer in (1, 2, 3, 4))
-    block = Bottleneck if "layer1.0.conv3.weight" in state else BasicBlock
-    depth = next((depth for depth, known in DEPTHS.items() if known == (block, counts)), None)
-    options: Dict[str, Any] = {} if depth is None else {"depth": depth}
-    options["shortcut"] = "B" if "layer2.0.downsample.0.weight" in state else "A"
-    options["widen_factor"] = len(state["layer4.0.conv2.weight"]) / WIDTHS[3]
-    options["conv1_t_size"] = state["conv1.weight"].shape[2]
-    options["classes"] = len(state["fc.weight"])
-    return options
+
+def _title(network: str, options: Dict[str, Any]) -> str:
+    title = _TITLES[network]
+    if "depth" in FAMILIES[network].takes:
+        family, _, rest = title.partition(" of ")
+        title = f"{family}-{options.get('depth', '?')}{' of ' if rest else ''}{rest}"
+    shortcut = f"shortcut {options['shortcut']}, " if "shortcut" in options else ""
+    stem = f"stem of {options['stem_width']}, " if options.get("stem_width") else ""
+    return f"{title}, {shortcut}{stem}{options['classes']} classes"
 
 
 def _fits(state: State, card: Card) -> bool:
@@ -114,10 +129,6 @@ def _fits(state: State, card: Card) -> bool:
     except RequestError:
         return False
     return not differences(network.state_dict(), state)
-
-
-def _blocks(state: State, layer: int) -> int:
-    return len({name.split(".")[1] for name in state if name.startswith(f"layer{layer}.")})
 
 
 def _first(word: str, names: List[str]) -> str:

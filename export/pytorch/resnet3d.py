@@ -1,30 +1,44 @@
-"""The 3D ResNet of the 3D-ResNets family (``resnet``), with its state-dict names, order and numbers.
-
-Hara et al., "Can Spatiotemporal 3D CNNs Retrace the History of 2D CNNs and ImageNet?", CVPR 2018. The modules carry
-the names that trained checkpoints use, and only operations that export to plain ONNX nodes.
-"""
+"""The 3D-ResNets families ``resnet``, ``wideresnet`` and ``resnext``: one bottleneck of three proportions."""
 
 from __future__ import annotations
 
-from typing import Dict, Tuple, Type, Union
+from typing import Dict, Tuple
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from export.pytorch.pooling import GlobalPool
+from export.pytorch.residual import (
+    WIDTHS,
+    Clip,
+    MakeBlock,
+    ResidualNet,
+    conv1x1x1,
+    conv3x3x3,
+    make_shortcut,
+    refuse_depth,
+    scaled,
+)
+from pipeline.card import Model
 from pipeline.errors import RequestError
 
-WIDTHS = (64, 128, 256, 512)
+BASIC_DEPTHS: Dict[int, Tuple[int, ...]] = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
+BOTTLENECK_DEPTHS: Dict[int, Tuple[int, ...]] = {
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+    200: (3, 24, 36, 3),
+}
+DEPTHS = {**BASIC_DEPTHS, **BOTTLENECK_DEPTHS}
+RESNEXT_WIDTHS = (128, 256, 512, 1024)
+# Of the families but resnet, whose bottleneck widens four times.
+EXPANSION = 2
 
 
 class BasicBlock(nn.Module):
     """Two 3x3x3 convolutions and a shortcut; ``stride`` is on the first."""
 
-    expansion = 1
-
     def __init__(self, in_width: int, width: int, stride: int, shortcut: str) -> None:
         super().__init__()
+        self.out_width = width
         self.conv1 = conv3x3x3(in_width, width, stride)
         self.bn1 = nn.BatchNorm3d(width)
         self.conv2 = conv3x3x3(width, width)
@@ -40,16 +54,14 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1x1, 3x3x3 and 1x1x1 convolutions and a shortcut; ``stride`` is on the second."""
+    """1x1x1, 3x3x3 (in ``groups``) and 1x1x1 convolutions and a shortcut; ``stride`` is on the second."""
 
-    expansion = 4
-
-    def __init__(self, in_width: int, width: int, stride: int, shortcut: str) -> None:
+    def __init__(self, in_width: int, width: int, out_width: int, stride: int, shortcut: str, groups: int = 1) -> None:
         super().__init__()
-        out_width = width * self.expansion
+        self.out_width = out_width
         self.conv1 = conv1x1x1(in_width, width)
         self.bn1 = nn.BatchNorm3d(width)
-        self.conv2 = conv3x3x3(width, width, stride)
+        self.conv2 = conv3x3x3(width, width, stride, groups)
         self.bn2 = nn.BatchNorm3d(width)
         self.conv3 = conv1x1x1(width, out_width)
         self.bn3 = nn.BatchNorm3d(out_width)
@@ -57,149 +69,68 @@ class Bottleneck(nn.Module):
         self.downsample = make_shortcut(in_width, out_width, stride, shortcut)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map float (N, in_width, T, H, W) to (N, 4 * width, T', H', W')."""
+        """Map float (N, in_width, T, H, W) to (N, out_width, T', H', W')."""
         out = self.relu(self.bn1(self.conv1(x)))
         out = self.relu(self.bn2(self.conv2(out)))
         out = self.bn3(self.conv3(out))
         return self.relu(out + self.downsample(x))
 
 
-Block = Union[Type[BasicBlock], Type[Bottleneck]]
-DEPTHS: Dict[int, Tuple[Block, Tuple[int, ...]]] = {
-    10: (BasicBlock, (1, 1, 1, 1)),
-    18: (BasicBlock, (2, 2, 2, 2)),
-    34: (BasicBlock, (3, 4, 6, 3)),
-    50: (Bottleneck, (3, 4, 6, 3)),
-    101: (Bottleneck, (3, 4, 23, 3)),
-    152: (Bottleneck, (3, 8, 36, 3)),
-    200: (Bottleneck, (3, 24, 36, 3)),
-}
-
-
-class PaddedIdentity(nn.Module):
-    """Shortcut type A: every ``stride``-th sample, then zero channels after the existing ones.
-
-    Written as a 1x1x1 convolution with the constant weight [identity; zeros], which is exact and exports to one Conv.
-    A padded slice takes more nodes, and the published code freezes the example's residual into the graph. The weight
-    is no parameter: it is not in the state dict.
-    """
-
-    weight: Tensor
-
-    def __init__(self, in_width: int, out_width: int, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
-        self.register_buffer("weight", torch.eye(out_width, in_width)[:, :, None, None, None], persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map float (N, in_width, T, H, W) to (N, out_width, ceil(T / stride), ...)."""
-        return F.conv3d(x, self.weight, stride=self.stride)
-
-
-class ResNet3d(nn.Module):
-    """3D ResNet: stem, four stages of residual blocks, pooling over time and space, linear classifier.
-
-    Args:
-        depth: One of :data:`DEPTHS`.
-        classes: Number of logits.
-        channels: Channels of the input clip.
-        shortcut: ``A`` (no parameters) or ``B`` (convolution and batch norm) where a block changes the shape.
-        widen_factor: Multiplies the widths 64, 128, 256, 512, each cut to an integer.
-        conv1_t_size: Extent of the stem's kernel in time.
-        conv1_t_stride: Stride of the stem in time.
-        no_max_pool: Leave out the stem's max pooling.
-
-    Attributes:
-        avgpool: Maps features (N, C, T, H, W) to (N, C); has no weights and may be replaced.
+def resnet3d(model: Model, clip: Clip) -> ResidualNet:
+    """Return the 3D ResNet of ``model.depth``: basic blocks up to depth 34, bottlenecks from 50 on.
 
     Raises:
-        RequestError: a depth that is not in :data:`DEPTHS`, or another option that gives no network.
+        RequestError: another depth, or an option that gives no network.
     """
+    if model.depth not in DEPTHS:
+        raise refuse_depth(model.depth, list(DEPTHS))
+    widths = [scaled(width, model.widen_factor) for width in WIDTHS]
 
-    def __init__(
-        self,
-        depth: int,
-        classes: int,
-        channels: int = 3,
-        shortcut: str = "B",
-        widen_factor: float = 1.0,
-        conv1_t_size: int = 7,
-        conv1_t_stride: int = 1,
-        no_max_pool: bool = False,
-    ) -> None:
-        super().__init__()
-        block, counts = _stages(depth)
-        widths = _widths(widen_factor)
-        _check_stem(conv1_t_size, conv1_t_stride)
-        self.conv1 = nn.Conv3d(
-            channels,
-            widths[0],
-            kernel_size=(conv1_t_size, 7, 7),
-            stride=(conv1_t_stride, 2, 2),
-            padding=(conv1_t_size // 2, 3, 3),
-            bias=False,
-        )
-        self.bn1 = nn.BatchNorm3d(widths[0])
-        self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.Identity() if no_max_pool else nn.MaxPool3d(kernel_size=3, stride=2, padding=1)
-        out = [width * block.expansion for width in widths]
-        self.layer1 = _layer(block, widths[0], widths[0], counts[0], 1, shortcut)
-        self.layer2 = _layer(block, out[0], widths[1], counts[1], 2, shortcut)
-        self.layer3 = _layer(block, out[1], widths[2], counts[2], 2, shortcut)
-        self.layer4 = _layer(block, out[2], widths[3], counts[3], 2, shortcut)
-        self.avgpool: nn.Module = GlobalPool()
-        self.fc = nn.Linear(out[3], classes)
+    def basic(in_width: int, width: int, stride: int) -> nn.Module:
+        return BasicBlock(in_width, width, stride, model.shortcut)
 
-    def features(self, x: Tensor) -> Tensor:
-        """Map clips, float (N, channels, T, H, W), to the output of layer4, float (N, C, T', H', W')."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+    def bottleneck(in_width: int, width: int, stride: int) -> nn.Module:
+        return Bottleneck(in_width, width, 4 * width, stride, model.shortcut)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map normalised clips, float (N, channels, T, H, W), to logits, float (N, classes)."""
-        return self.fc(self.avgpool(self.features(x)))
+    make_block: MakeBlock = basic if model.depth in BASIC_DEPTHS else bottleneck
+    return ResidualNet(model, clip, make_block, DEPTHS[model.depth], widths)
 
 
-def conv3x3x3(in_width: int, out_width: int, stride: int = 1) -> nn.Conv3d:
-    """Return a 3x3x3 convolution with padding 1 and no bias."""
-    return nn.Conv3d(in_width, out_width, kernel_size=3, stride=stride, padding=1, bias=False)
+def wideresnet(model: Model, clip: Clip) -> ResidualNet:
+    """Return the wide 3D ResNet: bottlenecks ``model.wide_resnet_k`` times as wide, widened by 2 at their end.
+
+    Raises:
+        RequestError: a depth or an option that gives no network.
+    """
+    if model.depth not in BOTTLENECK_DEPTHS:
+        raise refuse_depth(model.depth, list(BOTTLENECK_DEPTHS))
+    if model.wide_resnet_k < 1:
+        raise RequestError(f"model.wide_resnet_k is {model.wide_resnet_k}, expected 1 or more")
+    widths = [scaled(width * model.wide_resnet_k, model.widen_factor) for width in WIDTHS]
+
+    def bottleneck(in_width: int, width: int, stride: int) -> nn.Module:
+        return Bottleneck(in_width, width, EXPANSION * width, stride, model.shortcut)
+
+    return ResidualNet(model, clip, bottleneck, BOTTLENECK_DEPTHS[model.depth], widths)
 
 
-def conv1x1x1(in_width: int, out_width: int, stride: int = 1) -> nn.Conv3d:
-    """Return a 1x1x1 convolution without padding and bias."""
-    return nn.Conv3d(in_width, out_width, kernel_size=1, stride=stride, bias=False)
+def resnext(model: Model, clip: Clip) -> ResidualNet:
+    """Return the 3D ResNeXt: the middle convolution in ``model.cardinality`` groups of width / 32 channels each.
 
-
-def make_shortcut(in_width: int, out_width: int, stride: int, kind: str) -> nn.Module:
-    """Return a block's shortcut: the identity where the shape stays, else type ``A`` or ``B``."""
-    if stride == 1 and in_width == out_width:
-        return nn.Identity()
-    if kind == "A":
-        return PaddedIdentity(in_width, out_width, stride)
-    return nn.Sequential(conv1x1x1(in_width, out_width, stride), nn.BatchNorm3d(out_width))
-
-
-def _layer(block: Block, in_width: int, width: int, count: int, stride: int, shortcut: str) -> nn.Sequential:
-    blocks = [block(in_width, width, stride, shortcut)]
-    blocks += [block(width * block.expansion, width, 1, shortcut) for _ in range(count - 1)]
-    return nn.Sequential(*blocks)
-
-
-def _stages(depth: int) -> Tuple[Block, Tuple[int, ...]]:
-    if depth not in DEPTHS:
-        raise RequestError(f"model.depth is {depth}, expected one of: {', '.join(map(str, DEPTHS))}")
-    return DEPTHS[depth]
-
-
-def _widths(widen_factor: float) -> Tuple[int, ...]:
-    widths = tuple(int(width * widen_factor) for width in WIDTHS)
-    if widths[0] < 1:
+    Raises:
+        RequestError: a depth or an option that gives no network.
+    """
+    if model.depth not in BOTTLENECK_DEPTHS:
+        raise refuse_depth(model.depth, list(BOTTLENECK_DEPTHS))
+    groups = model.cardinality
+    widths = [scaled(width, model.widen_factor) for width in RESNEXT_WIDTHS]
+    if groups < 1 or any(width % 32 for width in widths):
         raise RequestError(
-            f"model.widen_factor {widen_factor} leaves the stem without channels", todo="use 1/64 or more"
+            f"model.cardinality {groups} and model.widen_factor {model.widen_factor} give no whole channels per group",
+            todo="use 1 or more groups, and widths that are multiples of 32: 0.25, 0.5, 0.75, 1, ...",
         )
-    return widths
 
+    def bottleneck(in_width: int, width: int, stride: int) -> nn.Module:
+        return Bottleneck(in_width, groups * width // 32, EXPANSION * width, stride, model.shortcut, groups)
 
-def _check_stem(size: int, stride: int) -> None:
-    if size < 1 or stride < 1:
-        raise RequestError(f"model.conv1_t_size is {size}, model.conv1_t_stride is {stride}, expected 1 or more")
+    return ResidualNet(model, clip, bottleneck, BOTTLENECK_DEPTHS[model.depth], widths)

@@ -2,19 +2,33 @@
 
 import os
 import pickle
+import re
 
+import numpy as np
 import pytest
 import torch
 
 from export.pytorch.checkpoint import load_weights, read_checkpoint
-from export.pytorch.networks import build_network
-from export.pytorch.recognition import family_of
-from export.pytorch.resnet3d import ResNet3d
+from export.pytorch.families import network_of, options_of
+from export.pytorch.networks import build_network, make_network
 from pipeline import card as cards
+from pipeline.card import Model
 from pipeline.errors import RequestError
 from tests.export import golden
 
 DEMO = cards.load("3d_resnet_demo")
+CLIP = (3, 16, 64, 64)
+# Small networks of each family, with parameters other than a card's.
+SMALL = {
+    "resnet3d": {"depth": 50, "shortcut": "A", "widen_factor": 0.125, "stem_width": 4, "conv1_t_size": 3},
+    "resnet2p1d": {"depth": 18, "widen_factor": 0.125, "conv1_t_size": 3},
+    "preresnet": {"depth": 34, "widen_factor": 0.125, "shortcut": "A"},
+    "wideresnet": {"depth": 50, "widen_factor": 0.125, "stem_width": 64},
+    "resnext": {"depth": 101, "widen_factor": 0.25, "cardinality": 8},
+    "densenet": {"depth": 121, "widen_factor": 0.25, "stem_width": 8},
+    "c3d": {"widen_factor": 0.0625},
+    "r2plus1d": {"depth": 34, "widen_factor": 0.125},
+}
 
 
 class Payload:
@@ -25,6 +39,19 @@ class Payload:
 
     def __reduce__(self):
         return open, (self.path, "w")
+
+
+def small(network, classes=7, **options):
+    return Model("pytorch", network, classes, **{**SMALL[network], **options})
+
+
+def weights_of(network, clip=CLIP, **options):
+    return make_network(small(network, **options), clip).state_dict()
+
+
+def demo_net(**options):
+    model = {"depth": 10, "widen_factor": 0.125, "conv1_t_size": 3, **options}
+    return make_network(Model("pytorch", "resnet3d", model.pop("classes", 8), **model), CLIP)
 
 
 def save(tmp_path, content, **options):
@@ -99,7 +126,7 @@ def test_malicious_object_in_a_real_checkpoint_is_named(tmp_path, weights):
 
 
 def test_whole_module_is_refused_by_name(tmp_path):
-    assert "ResNet3d, which is no weight" in refusal(save(tmp_path, build_network(DEMO)))
+    assert "ResidualNet, which is no weight" in refusal(save(tmp_path, build_network(DEMO)))
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
@@ -181,6 +208,7 @@ def test_quantised_weights_are_refused(tmp_path, weights):
         ({"shortcut": "A"}, "--set model.shortcut=A"),
         ({"widen_factor": 0.25}, "--set model.widen_factor=0.25"),
         ({"conv1_t_size": 7}, "--set model.conv1_t_size=7"),
+        ({"stem_width": 5}, "--set model.stem_width=5"),
         (
             {"depth": 50, "shortcut": "A", "classes": 51},
             "--set model.depth=50 --set model.shortcut=A --set model.classes=51",
@@ -188,7 +216,7 @@ def test_quantised_weights_are_refused(tmp_path, weights):
     ],
 )
 def test_wrong_network_is_named_with_the_entries_that_fit(tmp_path, options, sets):
-    network = ResNet3d(**{"depth": 10, "classes": 8, "widen_factor": 0.125, "conv1_t_size": 3, **options})
+    network = demo_net(**options)
     path = save(tmp_path, network.state_dict())
     line = refusal(path)
     assert line.endswith(f"; use {sets}")
@@ -198,16 +226,16 @@ def test_wrong_network_is_named_with_the_entries_that_fit(tmp_path, options, set
 
 
 def test_first_differing_names_and_shapes_are_shown(tmp_path):
-    network = ResNet3d(18, 8, widen_factor=0.125, conv1_t_size=7)
+    network = demo_net(depth=18, conv1_t_size=7)
     line = refusal(save(tmp_path, network.state_dict()))
     assert "unexpected: layer1.1.conv1.weight, layer1.1.bn1.weight, layer1.1.bn1.bias and 45 more" in line
     assert "different: conv1.weight is 8x3x7x7x7, expected 8x3x3x7x7" in line
-    network = ResNet3d(10, 8, shortcut="A", widen_factor=0.125, conv1_t_size=3)
+    network = demo_net(shortcut="A")
     assert "missing: layer2.0.downsample.0.weight" in refusal(save(tmp_path, network.state_dict()))
 
 
 def test_options_that_no_card_can_give_are_not_proposed(tmp_path):
-    network = ResNet3d(10, 8, channels=2, widen_factor=0.125, conv1_t_size=3)
+    network = make_network(DEMO.model, (2, 16, 64, 64))
     assert refusal(save(tmp_path, network.state_dict())).endswith(
         "no card entry makes it fit; check --checkpoint and --model"
     )
@@ -224,47 +252,131 @@ def test_arch_of_private_naming_is_not_judged(tmp_path, weights):
     assert same(load_weights(build_network(DEMO), path, DEMO), weights)
 
 
-def shapes(**values):
-    base = {
-        "conv1.weight": (64, 3, 7, 7, 7),
-        "layer1.0.conv1.weight": (64, 64, 1, 1, 1),
-        "layer1.0.conv2.weight": (64, 64, 3, 3, 3),
-        "layer1.0.conv3.weight": (256, 64, 1, 1, 1),
-        "layer2.0.conv1.weight": (128, 256, 1, 1, 1),
-        "layer2.0.bn1.weight": (128,),
-        "layer4.0.conv2.weight": (512, 512, 3, 3, 3),
-        "fc.weight": (51, 2048),
-    }
-    return {name: torch.empty(shape, device="meta") for name, shape in {**base, **values}.items()}
-
-
-@pytest.mark.parametrize(
-    ("state", "family"),
-    [
-        (shapes(), "resnet"),
-        (shapes(**{"layer2.0.bn1.weight": (256,)}), "preresnet"),
-        (shapes(**{"layer1.0.conv3.weight": (128, 64, 1, 1, 1)}), "wideresnet"),
-        (shapes(**{"layer1.0.conv2.weight": (64, 2, 3, 3, 3)}), "resnext"),
-        (shapes(**{"conv1_s.weight": (110, 3, 1, 7, 7)}), "resnet2p1d"),
-        (shapes(**{"features.conv0.weight": (64, 3, 7, 7, 7)}), "densenet"),
-        (shapes(**{"conv1.weight": (64, 3, 7, 7)}), None),
-        (shapes(**{"fc.weight": ()}), None),
-        ({}, None),
-    ],
-)
-def test_families_are_told_apart_by_their_shapes(state, family):
-    assert family_of(state) == family
-
-
-def test_another_family_is_named(tmp_path, weights):
-    path = save(tmp_path, {**weights, "conv1_s.weight": torch.zeros(1)})
-    assert "it seems to be a resnet2p1d of the 3D-ResNets family; choose a card of that network" in refusal(path)
-    path = save(tmp_path, {"backbone.conv1a.conv.weight": torch.zeros(1)})
-    assert "it seems to be no network of the 3D-ResNets family" in refusal(path)
+@pytest.mark.parametrize("network", SMALL)
+def test_families_and_their_parameters_are_read_from_names_and_shapes(network):
+    state = weights_of(network)
+    assert network_of(state) == network
+    found, model = options_of(state, network), small(network)
+    expected = {key: getattr(model, key) for key in found}
+    assert found == expected
+    assert set(SMALL[network]) <= set(found) | {"shortcut"}
 
 
 @pytest.mark.parametrize("name", golden.NAMES)
 def test_golden_state_dicts_are_recognised(name):
     description, _ = golden.load(name)
     state = {key: torch.empty(shape, device="meta") for key, shape, _ in description["params"]}
-    assert family_of(state) == "resnet"
+    model = golden.model_of(name)
+    assert network_of(state) == model.network
+    found = options_of(state, model.network)
+    assert found == {key: getattr(model, key) for key in found}
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"conv1_s.weight": torch.zeros(1)},
+        {"backbone.conv1a.conv.weight": torch.zeros(1)},
+        {"fc.weight": torch.zeros(())},
+        {name: value[..., 0] if value.dim() == 5 else value for name, value in demo_net().state_dict().items()},
+    ],
+)
+def test_incomplete_and_flat_networks_are_none_of_them(state):
+    assert network_of(state) is None
+
+
+@pytest.mark.parametrize("network", [name for name in SMALL if name != "resnet3d"])
+def test_another_family_is_named(tmp_path, network):
+    line = refusal(save(tmp_path, weights_of(network)))
+    assert "does not fit card 3d_resnet_demo (resnet-10, shortcut B, 8 classes)" in line
+    assert "unexpected: " in line
+    titles = {
+        "resnet2p1d": "a (2+1)D ResNet-18 of the 3D-ResNets, shortcut B, 7 classes",
+        "preresnet": "a pre-activation 3D ResNet-34, shortcut A, 7 classes",
+        "wideresnet": "a wide 3D ResNet-50, shortcut B, stem of 64, 7 classes",
+        "resnext": "a 3D ResNeXt-101, shortcut B, 7 classes",
+        "densenet": "a 3D DenseNet-121, stem of 8, 7 classes",
+        "c3d": "a C3D, 7 classes",
+        "r2plus1d": "an R(2+1)D-34 of GluonCV, 7 classes",
+    }
+    assert f"it seems to be {titles[network]};" in line
+
+
+def test_names_of_strangers_say_what_they_are(tmp_path):
+    flat = {f"layer1.{number}.conv1.weight": torch.zeros(8, 8, 3, 3) for number in range(2)}
+    assert "a network of 2-D convolutions, which takes images and no clips" in refusal(save(tmp_path, flat))
+    paddle = {"backbone.conv1a._conv.weight": torch.zeros(4, 3, 3, 3, 3)}
+    assert "under the names of PaddleC3D; use a card with model.framework paddle" in refusal(save(tmp_path, paddle))
+    mindspore = {"bn1.bn2d.gamma": torch.zeros(4)}
+    assert "under the names of MindSpore; use a card with model.framework" in refusal(save(tmp_path, mindspore))
+    assert "none of the networks resnet3d, " in refusal(save(tmp_path, {"a": torch.zeros(4)}))
+
+
+@pytest.mark.parametrize("prefix", ["", "backbone."])
+def test_sports_1m_backbone_is_refused(tmp_path, prefix):
+    state = weights_of("c3d")
+    backbone = {
+        f"{prefix}{name.removeprefix('backbone.')}": value
+        for name, value in state.items()
+        if name.startswith("backbone.")
+    }
+    line = refusal(save(tmp_path, {"meta": {}, "state_dict": backbone}))
+    assert "the backbone of a C3D alone, without its classifier (cls_head.fc_cls)" in line and "fine-tune it" in line
+
+
+def test_densenet_of_2018_is_read_under_its_old_names(tmp_path):
+    state = weights_of("densenet")
+    old = {}
+    for name, value in state.items():
+        name = name.replace("features.conv1.", "features.conv0.").replace("features.norm1.", "features.norm0.")
+        for part in ("norm1", "conv1", "norm2", "conv2"):
+            name = re.sub(rf"(denselayer\d+)\.{part}\.", rf"\1.{part[:4]}.{part[4]}.", name)
+        old[f"module.{name}"] = value
+    assert "module.features.denseblock1.denselayer1.norm.1.weight" in old and "module.features.conv0.weight" in old
+    found = read_checkpoint(save(tmp_path, {"state_dict": old, "arch": "densenet-121"})).state
+    assert list(found) == list(state)
+    assert all(torch.equal(found[name], value.to(found[name].dtype)) for name, value in state.items())
+
+
+def test_container_of_mmaction2_is_read(tmp_path):
+    state = weights_of("c3d")
+    meta = {"mmaction_version": "0.24.0", "CLASSES": ("a", "b"), "epoch": 45, "config": "model = dict()"}
+    found = read_checkpoint(save(tmp_path, {"meta": meta, "state_dict": state, "optimizer": {"state": {}}}))
+    assert list(found.state) == list(state) and found.arch is None
+
+
+def paddle_file(path):
+    arrays = {"backbone.conv1a._conv.weight": np.zeros((2, 3, 3, 3, 3), np.float32)}
+    path.write_bytes(pickle.dumps({**arrays, "StructuredToParameterName@@": {"a": "b"}}, protocol=4))
+
+
+def mindspore_file(path):
+    tag, tensor = b"conv1.weight", b"\x08\x01\x12\x07Float32\x1a\x04" + bytes(4)
+    value = b"\x0a" + bytes([len(tag)]) + tag + b"\x12" + bytes([len(tensor)]) + tensor
+    path.write_bytes(b"\x0a" + bytes([len(value)]) + value)
+
+
+def tensorflow_index(path):
+    path.write_bytes(bytes(100) + bytes.fromhex("57fb808b247547db"))
+
+
+def tensorflow_data(path):
+    path.write_bytes(bytes(100))
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "words"),
+    [
+        ("c3d.pdparams", paddle_file, "seems to be a Paddle file, expected a PyTorch checkpoint"),
+        ("renamed.pth", paddle_file, "seems to be a Paddle file, expected a PyTorch checkpoint"),
+        ("resnet.ckpt", mindspore_file, "seems to be a MindSpore file, expected a PyTorch checkpoint"),
+        ("train.ckpt-39.index", tensorflow_index, "seems to be a TensorFlow file, expected a PyTorch checkpoint"),
+        ("renamed.pth", tensorflow_index, "seems to be a TensorFlow file, expected a PyTorch checkpoint"),
+        ("train.ckpt-39.data-00000-of-00001", tensorflow_data, "seems to be a TensorFlow file"),
+    ],
+)
+def test_files_of_other_frameworks_are_named(tmp_path, name, write, words):
+    write(tmp_path / name)
+    line = refusal(tmp_path / name)
+    assert words in line and "use " in line
