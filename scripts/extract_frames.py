@@ -1,8 +1,9 @@
-"""Decode a folder of videos into folders of JPEG frames, as the 3d_resnet recipe lays them out.
+"""Decode a folder of videos into folders of JPEG frames, as the recipes lay them out.
 
     python -m scripts.extract_frames hmdb51/videos hmdb51/jpg
+    python -m scripts.extract_frames UCF-101 ucf101/rawframes --profile c3d_mmaction
 
-turns ``VIDEOS/<class>/<name>.avi`` into ``OUTPUT/<class>/<name>/image_00001.jpg`` and so on.
+turn ``VIDEOS/<class>/<name>.avi`` into ``OUTPUT/<class>/<name>/image_00001.jpg`` (or ``img_00001.jpg``) and so on.
 """
 
 from __future__ import annotations
@@ -12,18 +13,28 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 
-from pipeline.command import Parser, positive, run, split_list
+from pipeline.command import Parser, count, positive, run, split_list
 from pipeline.console import Console
 from pipeline.errors import RequestError
 from pipeline.facts import usable_cores
+from scripts.frame_names import FrameNames, frame_format
+from scripts.frame_profiles import PROFILES
+from scripts.jpeg_frames import Settings
 
 if TYPE_CHECKING:
     from scripts.frame_folder import Outcome, Task
-    from scripts.jpeg_frames import Settings
 
 _PROG = "python -m scripts.extract_frames"
 _EXTENSIONS = "avi,mp4,mkv,webm,mov,mpg,m4v"
 _FFMPEG = "ffmpeg"
+_EPILOG = f"""profiles:
+{chr(10).join(f"  {name:<20} {profile.names.name(0)}, {profile.words}" for name, profile in PROFILES.items())}
+
+The options change one part of a profile. Videos stay where they are; a folder of frames is made whole or not at all.
+
+example:
+  {_PROG} hmdb51/videos hmdb51/jpg
+  {_PROG} UCF-101 ucf101/rawframes --profile c3d_mmaction"""
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -36,22 +47,26 @@ def _parser() -> Parser:
     parser = Parser(
         prog=_PROG,
         description="Decode VIDEOS/<class>/<name>.avi into OUTPUT/<class>/<name>/image_00001.jpg and so on.",
-        epilog=f"example:\n  {_PROG} hmdb51/videos hmdb51/jpg",
+        epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument
     add("videos", metavar="VIDEOS", help="folder with one folder of videos per class")
     add("output", metavar="OUTPUT", help="folder for the frames")
-    add("--size", type=_side, default=240, metavar="N|original", help="shorter side in pixels (default: 240)")
+    add("--profile", choices=sorted(PROFILES), default="3d_resnet", help="whose frames to make (default: 3d_resnet)")
+    add("--size", type=_size, metavar="N|WxH|original", help="shorter side, or width and height, in pixels")
     add(
         "--quality",
         type=_quality,
-        default=0,
         metavar=f"{_FFMPEG}|1..100",
-        help="JPEG encoder: the ffmpeg tool's default, or Pillow's at this quality (default: ffmpeg)",
+        help="JPEG encoder: the ffmpeg tool's default, or Pillow's at this quality",
     )
-    add("--fps", type=positive, default=0, metavar="N", help="change the rate by motion interpolation (default: keep)")
+    add("--fps", type=count, metavar="N", help="change the rate (0: keep it)")
+    add("--fps-by", choices=("interpolation", "dropping"), help="what --fps does: new frames, or a choice of them")
+    add("--frame-name", type=frame_format, metavar="FORMAT", help="for example image_{:05d}.jpg or 0000{}.jpg")
+    add("--first-frame", type=count, metavar="N", help="number of the first frame")
+    add("--swap-red-blue", action="store_true", help="write them swapped, as r2plus1d_mindspore's own tool does")
     add("--extension", default=_EXTENSIONS, metavar="LIST", help=f"video files end so (default: {_EXTENSIONS})")
     add("--workers", type=positive, default=usable_cores(), metavar="N", help="processes (default: one per core)")
     add("--strict", action="store_true", help="exit with 2 if a video had to be skipped")
@@ -60,13 +75,37 @@ def _parser() -> Parser:
     return parser
 
 
+def chosen(args: argparse.Namespace) -> Tuple[Settings, FrameNames]:
+    """Return the profile's settings and names, with what the options change.
+
+    Raises:
+        RequestError: --swap-red-blue with the ffmpeg tool's encoder, which knows no RGB.
+    """
+    profile = PROFILES[args.profile]
+    settings, names = profile.settings, profile.names
+    side, size = (settings.side, settings.size) if args.size is None else args.size
+    settings = Settings(
+        side,
+        settings.quality if args.quality is None else args.quality,
+        settings.fps if args.fps is None else args.fps,
+        size,
+        settings.drop if args.fps_by is None else args.fps_by == "dropping",
+        args.swap_red_blue,
+    )
+    if settings.swap and not settings.quality:
+        raise RequestError(
+            "takes Pillow's encoder", "--swap-red-blue", "add --quality 95, or --profile r2plus1d_mindspore"
+        )
+    first = names.first if args.first_frame is None else args.first_frame
+    return settings, FrameNames(args.frame_name or names.format, first)
+
+
 def _extract(args: argparse.Namespace) -> int:
     from pipeline.artifact import folder_lock
-    from scripts.jpeg_frames import Settings
 
     console = Console("extract_frames", args.quiet)
-    settings = Settings(args.size, args.quality, args.fps)
-    tasks = plan(Path(args.videos), Path(args.output), settings, split_list(args.extension), args.force)
+    settings, names = chosen(args)
+    tasks = plan(Path(args.videos), Path(args.output), settings, split_list(args.extension), args.force, names)
     with folder_lock(args.output):
         outcomes = _run(tasks, args.workers, console)
     states = [outcome.state for outcome in outcomes]
@@ -83,7 +122,14 @@ def _extract(args: argparse.Namespace) -> int:
     return 0
 
 
-def plan(videos: Path, output: Path, settings: Settings, extensions: Sequence[str], force: bool = False) -> List[Task]:
+def plan(
+    videos: Path,
+    output: Path,
+    settings: Settings,
+    extensions: Sequence[str],
+    force: bool = False,
+    names: Optional[FrameNames] = None,
+) -> List[Task]:
     """Return what is to do, in the order of the names.
 
     Raises:
@@ -102,7 +148,8 @@ def plan(videos: Path, output: Path, settings: Settings, extensions: Sequence[st
     if not found:
         raise RequestError(f"no VIDEOS/<class>/*.{{{','.join(extensions)}}}", videos, "check VIDEOS and --extension")
     return [
-        Task(str(path), str(output / label / name), settings, force) for (label, name), path in sorted(found.items())
+        Task(str(path), str(output / label / name), settings, force, names or FrameNames())
+        for (label, name), path in sorted(found.items())
     ]
 
 
@@ -130,8 +177,12 @@ def _run(tasks: Sequence[Task], workers: int, console: Console) -> List[Outcome]
     return [outcomes[task.video] for task in tasks]
 
 
-def _side(text: str) -> int:
-    return 0 if text == "original" else positive(text)
+def _size(text: str) -> Tuple[int, Tuple[int, int]]:
+    """Return the shorter side and (0, 0), or 0 and (width, height), or zeros for the original size."""
+    if text == "original":
+        return 0, (0, 0)
+    width, cross, height = text.partition("x")
+    return (0, (positive(width), positive(height))) if cross else (positive(text), (0, 0))
 
 
 def _quality(text: str) -> int:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import List
 
-from scripts.frame_folder import FRAME_NAME, FRAME_PATTERN
+from scripts.frame_names import FrameNames
 
 COUNTERS = ("auto", "folder", "decode", "packets")
 
@@ -21,12 +21,14 @@ class Question:
         video: The video file, likewise.
         counter: One of :data:`COUNTERS`; auto takes the folder if it exists, else decodes the video.
         compat: Count as the recipe does.
+        names: How the frames are called.
     """
 
     folder: str
     video: str
     counter: str
     compat: bool
+    names: FrameNames = field(default_factory=FrameNames)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def count_frames(question: Question) -> Answer:
     if not os.path.isdir(question.folder):
         return Answer(0, f"no such folder: {question.folder}")
     names = os.listdir(question.folder)
-    return Answer(_recipe_count(names)) if question.compat else _count_folder(question.folder, names)
+    return Answer(_recipe_count(names)) if question.compat else _count_folder(question.folder, names, question.names)
 
 
 def _recipe_count(names: List[str]) -> int:
@@ -55,14 +57,16 @@ def _recipe_count(names: List[str]) -> int:
     return sum(1 for name in names if "image" in name and not name.startswith("."))
 
 
-def _count_folder(folder: str, names: List[str]) -> Answer:
-    """Count ``image_00001.jpg`` and so on, which must follow each other without a gap."""
-    numbers = {int(match.group(1)) for match in map(FRAME_PATTERN.fullmatch, names) if match}
-    missing = next((number for number in range(1, max(numbers, default=0)) if number not in numbers), None)
+def _count_folder(folder: str, found: List[str], names: FrameNames) -> Answer:
+    """Count the frames, which must follow each other without a gap from the first number on."""
+    numbers = names.numbers(found)
+    if not numbers:
+        return Answer(0, f"{folder} holds no frame {names.name(0)}")
+    if min(numbers) < names.first:
+        return Answer(0, f"{folder} counts from {min(numbers)}, expected from {names.first}")
+    missing = next((number for number in range(names.first, max(numbers)) if number not in numbers), None)
     if missing is not None:
-        return Answer(0, f"{FRAME_NAME.format(missing)} is missing in {folder}")
-    if not numbers or 0 in numbers:
-        return Answer(0, f"{folder} holds no frame" if not numbers else f"{folder} counts from 0, expected from 1")
+        return Answer(0, f"{names.format.format(missing)} is missing in {folder}")
     return Answer(len(numbers))
 
 

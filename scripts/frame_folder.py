@@ -1,21 +1,20 @@
-"""One video into one folder of frames ``image_00001.jpg`` ..., which is whole when it exists."""
+"""One video into one folder of frames, which is whole when it exists."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Optional
 
 from pipeline.artifact import PARTIAL_PREFIX, read_json, sha256_file, write_json
 from pipeline.errors import RequestError
+from pipeline.typed import from_dict, to_dict
+from scripts.frame_names import FrameNames
 from scripts.jpeg_frames import BadVideoError, Settings, jpeg_frames
 
-FRAME_NAME = "image_{:05d}.jpg"
-FRAME_PATTERN = re.compile(r"image_([0-9]{5})\.jpg")
 _RECORD = ".frames.json"
 _RECORD_VERSION = 1
 
@@ -28,6 +27,7 @@ class Task:
     folder: str
     settings: Settings
     force: bool = False
+    names: FrameNames = field(default_factory=FrameNames)
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ def extract(task: Task) -> Outcome:
         OSError: the disk is full or not writable.
     """
     final = Path(task.folder)
-    origin = {"sha256": sha256_file(task.video), "settings": asdict(task.settings)}
-    count = None if task.force else _frames_of(final, origin)
+    origin = {"sha256": sha256_file(task.video), "settings": to_dict(task.settings)}
+    count = None if task.force else _frames_of(final, origin, task.names)
     if count is not None:
         return Outcome("kept", count)
-    if final.exists() and not _holds_frames_only(final):
+    if final.exists() and not _holds_frames_only(final, task.names):
         return Outcome("skipped", 0, f"{final} holds other things than frames, move it away")
     temporary = final.parent / (PARTIAL_PREFIX + hashlib.sha256(final.name.encode()).hexdigest()[:16])
     shutil.rmtree(temporary, ignore_errors=True)
@@ -67,9 +67,10 @@ def extract(task: Task) -> Outcome:
 
 def _write(task: Task, folder: Path, origin: Dict[str, Any]) -> int:
     count = 0
-    for count, data in enumerate(jpeg_frames(task.video, task.settings), start=1):
-        _write_file(folder / FRAME_NAME.format(count), data)
-    payload = {**origin, "video": os.path.basename(task.video), "frames": count}
+    for index, data in enumerate(jpeg_frames(task.video, task.settings)):
+        _write_file(folder / task.names.name(index), data)
+        count = index + 1
+    payload = {**origin, "names": to_dict(task.names), "video": os.path.basename(task.video), "frames": count}
     write_json(folder / _RECORD, "frames", _RECORD_VERSION, payload)
     return count
 
@@ -83,21 +84,36 @@ def _write_file(path: Path, data: bytes) -> None:
         raise
 
 
-def _frames_of(folder: Path, origin: Dict[str, Any]) -> Optional[int]:
+def _frames_of(folder: Path, origin: Dict[str, Any], names: FrameNames) -> Optional[int]:
     """Return the number of frames in a folder that is complete and made from ``origin``, else None."""
     try:
         record = read_json(folder / _RECORD, "frames", _RECORD_VERSION, "")
     except RequestError:
         return None
-    count = sum(1 for item in os.scandir(folder) if FRAME_PATTERN.fullmatch(item.name))
-    same = {key: record.get(key) for key in origin} == origin
+    count = len(names.numbers(os.listdir(folder)))
+    # A record of an earlier release lacks the settings that it did not have.
+    made = {**to_dict(Settings()), **(record.get("settings") or {})}
+    same = made == origin["settings"] and record.get("sha256") == origin["sha256"]
     return count if same and record.get("frames") == count else None
 
 
-def _holds_frames_only(folder: Path) -> bool:
+def _holds_frames_only(folder: Path, names: FrameNames) -> bool:
+    """True where a folder may be replaced: all in it are frames of these names, or of those that our record names."""
     if not folder.is_dir():
         return False
-    return all(item.name == _RECORD or FRAME_PATTERN.fullmatch(item.name) for item in os.scandir(folder))
+    found = os.listdir(folder)
+    if _RECORD in found:
+        names = _recorded_names(folder) or names
+    return all(name == _RECORD or names.number(name) is not None for name in found)
+
+
+def _recorded_names(folder: Path) -> Optional[FrameNames]:
+    """Return how the frames of a folder of ours are called."""
+    try:
+        record = read_json(folder / _RECORD, "frames", _RECORD_VERSION, "")
+        return from_dict(FrameNames, record.get("names", {}), folder / _RECORD, "names")
+    except RequestError:
+        return None
 
 
 def _replace(final: Path, new: Path) -> None:

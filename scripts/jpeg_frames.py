@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Tuple
 
 # What the ffmpeg tool asks of an encoder when the user names no quality.
 _BIT_RATE = 200_000
@@ -31,12 +31,18 @@ class Settings:
     Attributes:
         side: Length of the shorter side in pixels; 0 keeps the size.
         quality: JPEG quality 1 to 100 of Pillow's encoder; 0 for FFmpeg's MJPEG encoder at its default.
-        fps: Frames per second, by motion interpolation; 0 keeps the frames as they are.
+        fps: Frames per second; 0 keeps the frames as they are.
+        size: Instead of ``side``: width and height, whatever the aspect; (0, 0) for none.
+        drop: Reach ``fps`` by dropping and repeating frames, not by motion interpolation.
+        swap: Write red as blue and blue as red, as the r2plus1d_mindspore recipe's tool does; Pillow's encoder only.
     """
 
     side: int = 240
     quality: int = 0
     fps: int = 0
+    size: Tuple[int, int] = (0, 0)
+    drop: bool = False
+    swap: bool = False
 
 
 def jpeg_frames(path: str, settings: Settings) -> Iterator[bytes]:
@@ -52,9 +58,7 @@ def jpeg_frames(path: str, settings: Settings) -> Iterator[bytes]:
         with av.open(path) as container:
             for frame in _filtered(container, settings):
                 if not count:
-                    encode = (
-                        _pillow(settings.quality) if settings.quality else _mjpeg(frame, _rate(container, settings))
-                    )
+                    encode = _pillow(settings) if settings.quality else _mjpeg(frame, _rate(container, settings))
                 yield encode(frame)
                 count += 1
     except av.error.FFmpegError as error:
@@ -108,11 +112,14 @@ def _graph(stream: Any, settings: Settings) -> Any:
 
     graph = av.filter.Graph()
     chain = [graph.add_buffer(template=stream)]
-    if settings.side:
+    if settings.size != (0, 0):
+        # Bilinear gives the bytes of decord's built-in resize, with which the r2plus1d_mindspore recipe decodes.
+        chain.append(graph.add("scale", f"{settings.size[0]}:{settings.size[1]}:flags=bilinear"))
+    elif settings.side:
         size = scaled(stream.codec_context.width, stream.codec_context.height, settings.side)
         chain.append(graph.add("scale", f"{size}:flags=bicubic"))
     if settings.fps:
-        chain.append(graph.add("minterpolate", f"fps={settings.fps}"))
+        chain.append(graph.add("fps" if settings.drop else "minterpolate", f"fps={settings.fps}"))
     chain.append(graph.add("format", "rgb24" if settings.quality else _MJPEG_FORMATS))
     chain.append(graph.add("buffersink"))
     for before, after in zip(chain, chain[1:]):
@@ -148,10 +155,14 @@ def _mjpeg(first: Any, rate: Fraction) -> Callable[[Any], bytes]:
     return encode
 
 
-def _pillow(quality: int) -> Callable[[Any], bytes]:
+def _pillow(settings: Settings) -> Callable[[Any], bytes]:
+    from PIL import Image
+
     def encode(frame: Any) -> bytes:
-        data = io.BytesIO()
-        frame.to_image().save(data, "JPEG", quality=quality)
+        data, image = io.BytesIO(), frame.to_image()
+        if settings.swap:
+            image = Image.merge("RGB", image.split()[::-1])
+        image.save(data, "JPEG", quality=settings.quality)
         return data.getvalue()
 
     return encode

@@ -68,6 +68,75 @@ def test_pillow_quality_75_equals_the_other_recipes_frames(videos: Path, tmp_pat
         assert np.abs(difference).mean() < 2
 
 
+@pytest.mark.parametrize("profile", ["3d_resnet", "resnet3d_mindspore", "c3d_mmaction", "r2plus1d_mindspore"])
+def test_profiles_equal_the_recipes_extractors(videos: Path, tmp_path: Path, profile: str) -> None:
+    extract(videos, tmp_path / "jpg", "--profile", profile)
+    folder = tmp_path / "jpg" / "Archery" / "v_Archery_g01_c01"
+    expected = EXPECTED.get(profile) or EXPECTED[f"{profile}_expected"]
+    assert frames_in(folder) == (expected.get("files") or expected["files_sorted"])
+    with Image.open(folder / frames_in(folder)[0]) as image:
+        assert list(image.size) == expected["size"]
+        if profile != "c3d_mmaction":
+            assert list(image.quantization[0][:8]) == expected["luma_quant_first8"]
+        else:
+            assert list(image.quantization[0][:8]) == EXPECTED["r2plus1d_mindspore"]["luma_quant_first8"]
+
+
+def test_swapped_red_and_blue_are_the_bytes_of_the_r2plus1d_tool(videos: Path, tmp_path: Path) -> None:
+    """The golden arrays are what cv2.imread returns, blue first: of a swapped file that is true red."""
+    frames = np.load(DATA / "video" / "expected_frames.npz")
+    args = ["--profile", "r2plus1d_mindspore"]
+    extract(videos, tmp_path / "true", *args)
+    extract(videos, tmp_path / "swapped", *args, "--swap-red-blue")
+    for number, name in ((0, "00000.jpg"), (10, "000010.jpg")):
+        golden = frames[f"r2plus1d_cv2imread_frame{number}"].astype(int)
+        read = {}
+        for kind in ("true", "swapped"):
+            with Image.open(tmp_path / kind / "Archery" / "v_Archery_g01_c01" / name) as image:
+                read[kind] = np.asarray(image, int)
+        assert np.abs(read["swapped"][..., ::-1] - golden).mean() < 0.5
+        # Chroma is stored at half the resolution, so that other colours lose other details.
+        assert np.abs(read["true"] - golden).mean() < 4 < np.abs(read["true"][..., ::-1] - golden).mean()
+
+
+def test_c3d_tf_takes_five_frames_a_second_of_those_that_are_there(videos: Path, tmp_path: Path) -> None:
+    extract(videos, tmp_path / "jpg", "--profile", "c3d_tf")
+    folder = tmp_path / "jpg" / "Archery" / "v_Archery_g01_c01"
+    # 13 frames at 10/s.
+    assert frames_in(folder) == [f"{number:05d}.jpg" for number in range(1, len(frames_in(folder)) + 1)]
+    assert 6 <= len(frames_in(folder)) <= 7
+    truth = [frame(EXPECTED["seed"], t, 90, 100).astype(int) for t in range(13)]
+    for name in frames_in(folder):
+        with Image.open(folder / name) as image:
+            assert image.size == (100, 90)
+            differences = [np.abs(np.asarray(image, int) - one).mean() for one in truth]
+        # Interpolated frames would be far from all of them.
+        assert min(differences) < 25 and sorted(differences)[1] > 1.2 * min(differences)
+
+
+def test_a_profile_can_be_changed_in_parts(videos: Path, tmp_path: Path) -> None:
+    args = ["--profile", "c3d_mmaction", "--size", "64x48", "--frame-name", "f{}.jpg", "--first-frame", 7]
+    extract(videos, tmp_path / "jpg", *args)
+    folder = tmp_path / "jpg" / "Archery" / "v_Archery_g01_c01"
+    assert set(frames_in(folder)) == {f"f{number}.jpg" for number in range(7, 20)}
+    with Image.open(folder / "f7.jpg") as image:
+        assert image.size == (64, 48)
+    assert "0 extracted, 1 up to date" in extract(videos, tmp_path / "jpg", *args)
+    # Frames of other names are ours, too: the folder has our record.
+    assert "1 extracted" in extract(videos, tmp_path / "jpg")
+    assert "image_00001.jpg" in frames_in(folder) and "f7.jpg" not in frames_in(folder)
+
+
+def test_folders_of_earlier_releases_are_up_to_date(videos: Path, tmp_path: Path) -> None:
+    extract(videos, tmp_path / "jpg")
+    record = tmp_path / "jpg" / "Archery" / "v_Archery_g01_c01" / ".frames.json"
+    content = json.loads(record.read_text())
+    del content["names"]
+    content["settings"] = {"side": 240, "quality": 0, "fps": 0}
+    record.write_text(json.dumps(content))
+    assert "0 extracted, 1 up to date" in extract(videos, tmp_path / "jpg")
+
+
 def test_chroma_stays_as_in_a_subsampled_video(make_video: MakeVideo, tmp_path: Path) -> None:
     make_video(tmp_path / "videos" / "a" / "v.mp4", codec="mpeg4")
     extract(tmp_path / "videos", tmp_path / "jpg")
@@ -211,6 +280,11 @@ def test_refusals(make_video: MakeVideo, tmp_path: Path) -> None:
     run(twins.parent, output, words="v.avi would share a folder|rename")
     run(tmp_path, output, "--quality", 101, words="'101' is neither ffmpeg nor")
     run(tmp_path, output, "--size", 0, words="--size|'0' is not an integer")
+    run(tmp_path, output, "--size", "171x", words="--size|'' is not an integer")
+    run(tmp_path, output, "--profile", "c3d", words="--profile|invalid choice: 'c3d'")
+    run(tmp_path, output, "--swap-red-blue", words="--swap-red-blue: takes Pillow's encoder|add --quality 95")
+    for name in ("image.jpg", "a{}{}.jpg", "{:05d}.png", "x/{}.jpg", "{name}.jpg"):
+        run(tmp_path, output, "--frame-name", name, words="is not a name such as image_{:05d}.jpg")
     (tmp_path / "bad" / "x").mkdir(parents=True)
     (tmp_path / "bad" / "x" / "v.avi").write_text("no video")
     run(tmp_path / "bad", output, words="no video can be used|invalid data")
