@@ -76,8 +76,9 @@ def from_rawframe_list(path: Path, card: Card) -> Batches:
     """
     labels, listed = _labels(card), _Listed()
     for number, line in _lines(path, "give the list that the recipe's preprocessing read"):
-        words = line.split()
-        if len(words) != 3 or not words[1].isdigit() or not words[2].isdigit():
+        # A folder may hold blanks; a number at its end is a column too many.
+        words = line.rsplit(None, 2)
+        if len(words) != 3 or not words[1].isdigit() or not words[2].isdigit() or words[0].split()[-1].isdigit():
             raise RequestError(f"line {number} is {line!r}, expected '<class>/<video> <frames> <label>'", path)
         folder, _, video = words[0].rstrip("/").rpartition("/")
         _check_class(int(words[2]), folder.rpartition("/")[2], labels, f"{path}: line {number}")

@@ -10,6 +10,8 @@ from typing import List
 from scripts.frame_names import FrameNames
 
 COUNTERS = ("auto", "folder", "decode", "packets")
+# Every name that holds the word counts as a frame, unless it starts with a dot.
+COMPAT_WORDS = {"3d_resnet": "image", "resnet3d_mindspore": "jpg"}
 
 
 @dataclass(frozen=True)
@@ -20,14 +22,14 @@ class Question:
         folder: The frame folder, whether it exists or not.
         video: The video file, likewise.
         counter: One of :data:`COUNTERS`; auto takes the folder if it exists, else decodes the video.
-        compat: Count as the recipe does.
+        compat: Count as this recipe does, one of :data:`COMPAT_WORDS`; empty for counting correctly.
         names: How the frames are called.
     """
 
     folder: str
     video: str
     counter: str
-    compat: bool
+    compat: str
     names: FrameNames = field(default_factory=FrameNames)
 
 
@@ -48,13 +50,11 @@ def count_frames(question: Question) -> Answer:
         return _count_video(question.video, decode=counter == "decode")
     if not os.path.isdir(question.folder):
         return Answer(0, f"no such folder: {question.folder}")
-    names = os.listdir(question.folder)
-    return Answer(_recipe_count(names)) if question.compat else _count_folder(question.folder, names, question.names)
-
-
-def _recipe_count(names: List[str]) -> int:
-    """Count as 3D-ResNets-PyTorch does: every name with ``image`` in it that does not start with a dot."""
-    return sum(1 for name in names if "image" in name and not name.startswith("."))
+    found = os.listdir(question.folder)
+    if question.compat:
+        word = COMPAT_WORDS[question.compat]
+        return Answer(sum(1 for name in found if word in name and not name.startswith(".")))
+    return _count_folder(question.folder, found, question.names)
 
 
 def _count_folder(folder: str, found: List[str], names: FrameNames) -> Answer:

@@ -1,10 +1,12 @@
-"""The split files that HMDB51 and UCF101 are published with."""
+"""The split files that HMDB51, UCF101 and Kinetics are published with."""
 
 from __future__ import annotations
 
+import csv
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterator, List, Sequence, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from pipeline.errors import RequestError
 
@@ -13,13 +15,23 @@ _HMDB51_TODO = "give the folder of HMDB51's <label>_test_split<k>.txt files"
 _UCF101_TODO = "give the folder of UCF101's classInd.txt, trainlist0k.txt and testlist0k.txt"
 
 
+_KINETICS_SUBSETS = {"train": "training", "val": "validation", "test": "testing"}
+_KINETICS_FILE = re.compile(r"kinetics-(\d+)_train\.csv")
+_KINETICS_TODO = "give the folder of Kinetics' kinetics-<N>_train.csv, kinetics-<N>_val.csv and, if any, _test.csv"
+
+
 @dataclass(frozen=True)
 class Listed:
-    """One video of a split: its class, its file name (with extension) and its subset."""
+    """One video of a split: its class (None in Kinetics' test files), its file name (with extension), its subset."""
 
-    label: str
+    label: Optional[str]
     file: str
     subset: str
+
+    @property
+    def folder(self) -> str:
+        """Name of the class folder that the video lies in."""
+        return "test" if self.label is None else self.label
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,68 @@ def read_ucf101(folder: Path, number: int) -> Split:
     return Split(labels, videos)
 
 
+def kinetics_sizes(folder: Path) -> List[int]:
+    """Return the numbers of classes N of the ``kinetics-<N>_train.csv`` in ``folder``, ascending.
+
+    Raises:
+        RequestError: no such folder, or none of these files.
+    """
+    found = [_KINETICS_FILE.fullmatch(path.name) for path in _folder(folder, _KINETICS_TODO).iterdir()]
+    sizes = sorted(int(match[1]) for match in found if match)
+    if not sizes:
+        raise RequestError("holds no kinetics-<N>_train.csv", folder, _KINETICS_TODO)
+    return sizes
+
+
+def read_kinetics(folder: Path, number: int) -> Split:
+    """Read ``kinetics-<number>_train.csv``, ``_val.csv`` and, where there is one, ``_test.csv``.
+
+    A video is called ``<youtube_id>_<start>_<end>``, both seconds with six digits. Labels are in the order in which
+    train.csv has them first; videos of test.csv have none.
+
+    Raises:
+        RequestError: no such folder or file, a missing column, a time that is no whole number of seconds, or a label of
+            val.csv that train.csv does not have.
+    """
+    _folder(folder, _KINETICS_TODO)
+    labels: Dict[str, None] = {}
+    videos: List[Listed] = []
+    for stem, subset in _KINETICS_SUBSETS.items():
+        path = folder / f"kinetics-{number}_{stem}.csv"
+        if stem == "test" and not path.is_file():
+            continue
+        for line, row in _rows(path, labelled=stem != "test"):
+            label = row["label"] if stem != "test" else None
+            if label is not None and stem == "train":
+                labels.setdefault(label)
+            elif label is not None and label not in labels:
+                raise RequestError(f"line {line}: label {label!r} is not in kinetics-{number}_train.csv", path)
+            times = "_".join(_seconds(row[key], key, path, line) for key in ("time_start", "time_end"))
+            videos.append(Listed(label, f"{_plain(row['youtube_id'], path, line)}_{times}.mp4", subset))
+    return Split(list(labels), videos)
+
+
+def _rows(path: Path, labelled: bool) -> Iterator[Tuple[int, Dict[str, str]]]:
+    """Yield (line number, row by column) of a CSV file with the columns that are needed."""
+    lines = csv.DictReader(_text(path, _KINETICS_TODO).splitlines())
+    needed = [*(["label"] if labelled else []), "youtube_id", "time_start", "time_end"]
+    missing = [column for column in needed if column not in (lines.fieldnames or [])]
+    if missing:
+        found = ",".join(lines.fieldnames or []) or "nothing"
+        raise RequestError(f"has no column {missing[0]!r}: its first line is {found!r}", path, _KINETICS_TODO)
+    for row in lines:
+        empty = next((column for column in needed if not row[column]), None)
+        if empty is not None:
+            raise RequestError(f"line {lines.line_num} has no {empty}", path)
+        yield lines.line_num, row
+
+
+def _seconds(text: str, column: str, path: Path, line: int) -> str:
+    if not text.isdigit():
+        raise RequestError(f"line {line}: {column} is {text!r}, expected whole seconds", path)
+    return f"{int(text):06d}"
+
+
 def _ucf101_labels(path: Path) -> List[str]:
     numbered: Dict[int, str] = {}
     for line, words in _lines(path):
@@ -86,13 +160,17 @@ def _ucf101_labels(path: Path) -> List[str]:
 
 def _lines(path: Path) -> Iterator[Tuple[int, Sequence[str]]]:
     """Yield (line number, words) of the lines that are not blank."""
+    lines = _text(path, _UCF101_TODO).splitlines()
+    return ((number, line.split()) for number, line in enumerate(lines, start=1) if line.strip())
+
+
+def _text(path: Path, todo: str) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise RequestError("no such file", path, _UCF101_TODO) from None
+        raise RequestError("no such file", path, todo) from None
     except UnicodeDecodeError:
         raise RequestError("is not a text file in UTF-8", path) from None
-    return ((number, line.split()) for number, line in enumerate(text.splitlines(), start=1) if line.strip())
 
 
 def _plain(file: str, path: Path, line: int) -> str:
