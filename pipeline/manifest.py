@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple
 
-from pipeline.artifact import PathLike, digest_of, read_json, write_json, write_text
+from pipeline.artifact import PathLike, digest_of, load_json, read_json, write_json, write_text
+from pipeline.errors import RequestError
 from pipeline.tensor import TensorSpec
 from pipeline.typed import from_dict, to_dict
 
-VERSION = 1
+VERSION = 2
 FILE_NAME = "manifest.json"
 LAYOUTS = ("packed", "per-video", "per-clip")
 _TODO = "run python -m preprocess first"
@@ -22,7 +23,13 @@ _TODO = "run python -m preprocess first"
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Everything that decides the values of a tensor; two runs are comparable when their digests agree."""
+    """Everything that decides the values of a tensor; two runs are comparable when their digests agree.
+
+    Attributes:
+        rounding: How pixels and values are rounded; ``side_rounding`` how the resized frame's sides are.
+        mean_volume: SHA-256 of the file of the mean volume; empty without one.
+        order: ``numeric``, or ``lexicographic by`` the format of the frames' names.
+    """
 
     decoder: str
     kernel: str
@@ -39,6 +46,15 @@ class Fingerprint:
     frames: int
     stride: int
     max_clips: int
+    rule: str = "short"
+    long: int = 0
+    side_rounding: str = "truncate"
+    mean_volume: str = ""
+    count: int = 1
+    start: str = "center"
+    seed: int = 0
+    span: int = 0
+    order: str = "numeric"
 
     @property
     def digest(self) -> str:
@@ -58,7 +74,11 @@ class BatchFile:
 
 @dataclass(frozen=True)
 class ClipSlot:
-    """Where a clip lies (``file`` counts in Manifest.files) and which frames it shows, 1-based, ``last`` included."""
+    """Where a clip lies, and the lowest and the highest number of the frames that it shows.
+
+    ``file`` counts in Manifest.files, ``slot`` over the clips of that file in C order: N, or N x K where the tensor
+    has an axis K.
+    """
 
     file: int
     slot: int
@@ -73,9 +93,9 @@ class Video:
     Attributes:
         id: Identifier in the annotation; never derived from a file name.
         label: Class name; None where the annotation has none.
-        segment: First frame and last frame + 1, counted from 1.
+        segment: First frame and last frame + 1, as the frames are numbered (from the card's dataset.first_frame).
         dropped_clips: Clips of the segment that the layout or --max-clips left out.
-        clips: (file, slot, first frame, last frame) per clip.
+        clips: (file, slot, lowest frame, highest frame) per clip.
     """
 
     id: str
@@ -160,3 +180,13 @@ def read_manifest(folder: PathLike) -> Manifest:
     """
     path = Path(folder) / FILE_NAME
     return from_dict(Manifest, read_json(path, "batches", VERSION, _TODO), path)
+
+
+def format_version(folder: PathLike) -> Optional[object]:
+    """Return the format version that the manifest of a folder states; None where there is no manifest."""
+    path = Path(folder) / FILE_NAME
+    try:
+        content = load_json(path, _TODO)
+    except RequestError:
+        return None
+    return content.get("version") if isinstance(content, dict) else None

@@ -31,7 +31,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = stage_parser("preprocess", "Cut the videos of a dataset into clips and pack them into batches.", _EXAMPLE)
     add = parser.add_argument
     add("--video-path", metavar="DIR", help="frames as DIR/label/id/image_%%05d.jpg or videos as DIR/label/id.avi")
-    add("--annotation-path", metavar="FILE", help="ActivityNet-style JSON (default: the card's)")
+    add(
+        "--annotation-path", metavar="FILE", help="what dataset.format says: JSON, list or folder (default: the card's)"
+    )
     add("--subset", "--inference-subset", metavar="NAME", help="training, validation or testing (default: the card's)")
     add("--output", "--output-path", metavar="DIR", help="folder of the batches (default: build/CARD/batches)")
     add("--layout", choices=("packed", "per-video", "per-clip"), default="packed", help="default: packed")
@@ -52,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 def _preprocess(args: argparse.Namespace) -> int:
     from pipeline import card as cards
     from pipeline.artifact import folder_lock
-    from preprocess.annotations import limited, read_annotation
+    from preprocess.annotations import find_annotation, limited, read_annotation
     from preprocess.plan import Options, make_plan
 
     console = Console("preprocess", args.quiet)
@@ -60,11 +62,11 @@ def _preprocess(args: argparse.Namespace) -> int:
     overrides = [*args.set, *([f"dataset.name={json.dumps(args.dataset)}"] if args.dataset else [])]
     card = cards.load(args.model, overrides)
     _require_pillow()
-    annotation = read_annotation(
-        args.annotation_path or str(card.resolve(card.dataset.annotation)), args.subset or card.dataset.subset
-    )
+    path = find_annotation(card, args.annotation_path, args.video_path, args.subset)
+    annotation = read_annotation(card, path, args.subset or card.dataset.subset)
+    own = path if card.dataset.format == "folders" else str(card.resolve(card.dataset.videos))
     options = Options(
-        video_path=_folder(args.video_path or str(card.resolve(card.dataset.videos))),
+        video_path=_folder(args.video_path or own),
         layout=args.layout,
         batch=args.batch or card.input.batch,
         dtype=args.dtype or card.input.dtype,
@@ -86,9 +88,13 @@ def _carry_out(card, plan, path: Path, args: argparse.Namespace, console: Consol
     import time
 
     from pipeline.facts import usable_cores
+    from pipeline.manifest import VERSION, format_version
     from preprocess.build import build
     from preprocess.folder import BatchFolder
 
+    earlier = format_version(path)
+    if earlier not in (None, VERSION):
+        console.say(f"{path} is of another release (format {earlier}, this one writes {VERSION}): made anew")
     folder = BatchFolder(path, plan, fresh=args.force)
     _check_space(plan, folder, path)
     start = time.perf_counter()
@@ -128,7 +134,7 @@ def _announce(plan: Plan, folder: Path, console: Console) -> None:
     cut = f", {dropped} clips cut off" if dropped else ""
     console.say(
         f"plan: {len(plan.videos)} of {len(plan.annotation.entries)} videos ({plan.annotation.subset}), "
-        f"{plan.clips} clips{cut}, {len(plan.files)} files of {plan.tensor.batch} "
+        f"{plan.clips} clips{cut}, {len(plan.files)} files of {plan.tensor.clips} "
         f"({plan.slots - plan.clips} slots padded), {size(len(plan.files) * plan.tensor.nbytes)} on disk, "
         f"{size(_free(folder))} free"
     )

@@ -14,7 +14,7 @@ from preprocess.folder import BatchFolder
 from preprocess.plan import Plan, PlannedVideo
 from preprocess.pool import Pool, open_pool
 from preprocess.sources import decoder_versions
-from preprocess.worker import Recipe, VideoTask, finish_file, make_clips
+from preprocess.worker import VideoTask, finish_file, make_clips
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def build(card: Card, plan: Plan, folder: BatchFolder, workers: int, strict: boo
         folder.begin()
         clips = sum(file.clips for number, file in enumerate(plan.files) if number in todo)
         with open_pool(workers) as pool, console.progress(clips, "clips") as progress:
-            _Run(card, plan, folder, pool, strict, console, progress).all(todo)
+            _Run(plan, folder, pool, strict, console, progress).all(todo)
     manifest = _manifest(card, plan, folder)
     if not manifest.videos:
         raise RequestError(
@@ -60,7 +60,6 @@ class _Run:
 
     def __init__(
         self,
-        card: Card,
         plan: Plan,
         folder: BatchFolder,
         pool: Pool,
@@ -74,7 +73,6 @@ class _Run:
         self._strict = strict
         self._console = console
         self._progress = progress
-        self._recipe = Recipe(card.transform, plan.tensor.layout, plan.tensor.dtype, card.clips.frames)
         self._left: Dict[int, int] = {}
         self._bad = folder.bad
 
@@ -97,8 +95,8 @@ class _Run:
                 self._folder.create(number)
                 self._left[number] = self._plan.files[number].clips
             if wanted:
-                clips = tuple((clip.window, self._folder.target(clip.file, clip.slot)) for clip in wanted)
-                yield video, VideoTask(video.source, clips, self._recipe)
+                clips = tuple((clip.frames, self._folder.target(clip.file, clip.slot)) for clip in wanted)
+                yield video, VideoTask(video.source, clips, self._plan.recipe)
 
     def _take(self, todo: Set[int]) -> bool:
         """Deal with one finished task; False when none is in work."""
@@ -151,7 +149,7 @@ def _manifest(card: Card, plan: Plan, folder: BatchFolder) -> Manifest:
         if entry.id in bad:
             skipped[entry.id] = Skipped(entry.id, entry.label, bad[entry.id])
             continue
-        clips = [(clip.file, clip.slot, clip.window.first, clip.window.last) for clip in video.clips]
+        clips = [(clip.file, clip.slot, min(clip.frames), max(clip.frames)) for clip in video.clips]
         videos.append(Video(entry.id, entry.label, video.segment, video.dropped_clips, clips))
     used = [0] * len(plan.files)
     for kept in videos:

@@ -95,7 +95,7 @@ class BatchFolder:
 
     @property
     def _clip_bytes(self) -> int:
-        return self._plan.tensor.with_batch(1).nbytes
+        return self._plan.tensor.nbytes // self._plan.tensor.clips
 
     def _keep(self) -> None:
         for number, file in enumerate(self._plan.files):

@@ -11,14 +11,16 @@ from typing import Dict, List, Sequence, Tuple
 
 from pipeline.artifact import digest_of
 from pipeline.card import Card
+from pipeline.errors import RequestError
 from pipeline.manifest import Fingerprint, Skipped
 from pipeline.tensor import TensorSpec
 from pipeline.typed import to_dict
-from preprocess.annotations import Annotation, Entry
+from preprocess.entries import Annotation, Entry
+from preprocess.fingerprint import fingerprint
 from preprocess.names import id_names, safe_names
-from preprocess.sampling import Window, windows
+from preprocess.sampling import Clip, Sampler
 from preprocess.sources import BadVideoError, Source, find_source, index_frames
-from preprocess.transform import fingerprint
+from preprocess.worker import Recipe, recipe_of
 
 
 @dataclass(frozen=True)
@@ -35,16 +37,16 @@ class Options:
 
 @dataclass(frozen=True)
 class PlannedClip:
-    """One clip: its frames and its place."""
+    """One clip: its frames and its place; slots count over the clips of a file."""
 
-    window: Window
+    frames: Clip
     file: int
     slot: int
 
 
 @dataclass(frozen=True)
 class PlannedVideo:
-    """One usable video with its clips in time order; ``signature`` is the digest of the files behind it."""
+    """One usable video with its clips in their order; ``signature`` is the digest of the files behind it."""
 
     entry: Entry
     segment: Tuple[int, int]
@@ -73,6 +75,7 @@ class Plan:
     annotation: Annotation
     layout: str
     tensor: TensorSpec
+    recipe: Recipe
     fingerprint: Fingerprint
     videos: List[PlannedVideo]
     files: List[PlannedFile]
@@ -86,7 +89,7 @@ class Plan:
     @property
     def slots(self) -> int:
         """Number of clip slots in all files, padding included."""
-        return len(self.files) * self.tensor.batch
+        return len(self.files) * self.tensor.clips
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class _Found:
     segment: Tuple[int, int]
     source: Source
     signature: str
-    windows: List[Window]
+    clips: List[Clip]
     dropped: int
 
 
@@ -103,14 +106,16 @@ def make_plan(card: Card, annotation: Annotation, options: Options) -> Plan:
     """Plan the batches of a subset.
 
     Raises:
-        RequestError: two videos would get the same file name, or an id cannot be one.
+        RequestError: two videos would get the same file name, or an id cannot be one; a layout or a number of clips
+            that the card's input cannot take; a mean volume that is none.
     """
+    tensor = card.input_spec(1 if options.layout == "per-clip" else options.batch, options.dtype)
+    _check(tensor, options)
+    recipe = recipe_of(card, tensor)
     found, skipped = _look(card, annotation, options)
-    batch = 1 if options.layout == "per-clip" else options.batch
-    tensor = card.input_spec(batch, options.dtype)
     kinds = tuple(sorted({video.source.kind for video in found})) or ("frames",)
     print_of = fingerprint(card, kinds, _cap(options))
-    places = _per_video(found) if options.layout == "per-video" else _packed(found, batch)
+    places = _per_video(found) if options.layout == "per-video" else _packed(found, tensor.clips)
     videos = [
         PlannedVideo(
             item.entry,
@@ -118,38 +123,53 @@ def make_plan(card: Card, annotation: Annotation, options: Options) -> Plan:
             item.source,
             item.signature,
             item.dropped,
-            tuple(PlannedClip(window, file, slot) for window, (file, slot) in zip(item.windows, spots)),
+            tuple(PlannedClip(frames, file, slot) for frames, (file, slot) in zip(item.clips, spots)),
         )
         for item, spots in zip(found, places)
     ]
     files = _files(videos, tensor, print_of, options)
-    return Plan(annotation, options.layout, tensor, print_of, videos, files, skipped)
+    return Plan(annotation, options.layout, tensor, recipe, print_of, videos, files, skipped)
+
+
+def _check(tensor: TensorSpec, options: Options) -> None:
+    if "K" not in tensor.layout:
+        return
+    if options.layout == "per-clip":
+        raise RequestError(
+            f"an item of input {tensor} holds {tensor.clips_per_item} clips of one video",
+            "--layout per-clip",
+            "take --layout packed, or --layout per-video --batch 1 for one video per file",
+        )
+    if options.max_clips:
+        raise RequestError(f"input {tensor} takes {tensor.clips_per_item} clips of every video", "--max-clips")
 
 
 def _look(card: Card, annotation: Annotation, options: Options) -> Tuple[List[_Found], List[Skipped]]:
     found, skipped = [], []
+    sampler = Sampler(card.clips, card.dataset.frame_name)
     for entry in annotation.entries:
         try:
-            found.append(_look_at(card, entry, options))
+            found.append(_look_at(card, entry, options, sampler))
         except BadVideoError as reason:
             skipped.append(Skipped(entry.id, entry.label, str(reason)))
     return found, skipped
 
 
-def _look_at(card: Card, entry: Entry, options: Options) -> _Found:
+def _look_at(card: Card, entry: Entry, options: Options, sampler: Sampler) -> _Found:
     if entry.segment is not None and entry.segment[1] <= entry.segment[0]:
         raise BadVideoError("its segment is empty")
-    source = find_source(entry, options.video_path, card.dataset.frame_name)
+    first_frame = card.dataset.first_frame
+    source = find_source(entry, options.video_path, card.dataset.frame_name, first_frame)
     if source is None:
         raise BadVideoError("it is not on disk")
     index = index_frames(source, entry.segment)
-    segment = entry.segment or (1, index.count + 1)
+    segment = entry.segment or (first_frame, first_frame + index.count)
     if segment[1] <= segment[0]:
         raise BadVideoError("it has no frames")
-    every = windows(*segment, card.clips.frames, card.clips.stride)
+    every = sampler.clips(*segment)
     cap = _cap(options)
-    kept = every[:cap] if cap else every
-    signature = index.signature(kept[0].first, kept[-1].last)
+    kept = every[:cap] if cap and "K" not in card.input.layout else every
+    signature = index.signature(sorted({number for clip in kept for number in clip}))
     return _Found(entry, segment, source, signature, kept, len(every) - len(kept))
 
 
@@ -160,16 +180,16 @@ def _cap(options: Options) -> int:
     return min(options.max_clips or options.batch, options.batch)
 
 
-def _packed(found: Sequence[_Found], batch: int) -> List[List[Tuple[int, int]]]:
+def _packed(found: Sequence[_Found], slots: int) -> List[List[Tuple[int, int]]]:
     places, slot = [], 0
     for item in found:
-        places.append([divmod(slot + index, batch) for index in range(len(item.windows))])
-        slot += len(item.windows)
+        places.append([divmod(slot + index, slots) for index in range(len(item.clips))])
+        slot += len(item.clips)
     return places
 
 
 def _per_video(found: Sequence[_Found]) -> List[List[Tuple[int, int]]]:
-    return [[(file, slot) for slot in range(len(item.windows))] for file, item in enumerate(found)]
+    return [[(file, slot) for slot in range(len(item.clips))] for file, item in enumerate(found)]
 
 
 def _files(
@@ -178,7 +198,7 @@ def _files(
     contents: Dict[int, List[object]] = {}
     for video in videos:
         for clip in video.clips:
-            item = [video.entry.id, clip.slot, clip.window.first, clip.window.count, video.signature]
+            item = [video.entry.id, clip.slot, clip.frames, video.signature]
             contents.setdefault(clip.file, []).append(item)
     if options.layout == "per-video":
         name = id_names if options.file_names == "id" else safe_names

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.artifact import digest_of
 from pipeline.errors import RequestError
-from preprocess.annotations import Entry
+from preprocess.entries import Entry
 
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".webm", ".mov", ".mpg", ".m4v")
 
@@ -27,14 +27,16 @@ class Source:
         kind: ``frames`` or ``video``.
         path: The folder or the file.
         frame_name: Format of the frame files' names, for example ``image_{:05d}.jpg``.
+        first_frame: Number of the first frame.
     """
 
     kind: str
     path: str
     frame_name: str
+    first_frame: int = 1
 
     def read(self, numbers: Sequence[int]) -> Iterator[Tuple[int, Image.Image]]:
-        """Yield (number, image) for the ascending frame ``numbers``, counted from 1; each is decoded once.
+        """Yield (number, image) for the ascending frame ``numbers``; each is decoded once.
 
         Raises:
             BadVideoError: a frame is missing, truncated or not decodable.
@@ -66,32 +68,43 @@ class Source:
                 # One thread each: the worker processes already use every core.
                 stream.thread_count = 1
                 for decoded, frame in enumerate(container.decode(stream), start=1):
+                    current = self.first_frame + decoded - 1
                     if frame.is_corrupt:
-                        raise BadVideoError(f"frame {decoded} is corrupt")
-                    if decoded == number:
+                        raise BadVideoError(f"frame {current} is corrupt")
+                    if current == number:
                         yield number, frame.to_image()
-                        number = next(wanted, 0)
-                        if not number:
+                        following = next(wanted, None)
+                        if following is None:
                             return
+                        number = following
         except (av.error.FFmpegError, IndexError) as error:
             raise BadVideoError(f"cannot be decoded after {decoded} frames ({_short(error)})") from None
         raise BadVideoError(f"only {decoded} frames decode, frame {number} is wanted")
 
 
-def find_source(entry: Entry, root: str, frame_name: str) -> Optional[Source]:
+def is_video(name: str) -> bool:
+    """True for the name of a video file."""
+    return name.lower().endswith(VIDEO_SUFFIXES)
+
+
+def without_suffix(name: str) -> str:
+    """Return the name of a video without the suffix of a video file; other dots belong to the name."""
+    return os.path.splitext(name)[0] if is_video(name) else name
+
+
+def find_source(entry: Entry, root: str, frame_name: str, first_frame: int) -> Optional[Source]:
     """Return where the video of ``entry`` is, or None if it is nowhere.
 
-    Looks for the folder ``root/label/id``, then for ``root/label/id.<suffix>``; an entry with its own video_path for
-    that path alone.
+    That is the folder ``root/label/id`` or the file ``root/label/id.<suffix>``; for an entry with its own video_path
+    (relative to ``root``) that folder or file instead.
     """
-    default = os.path.join(root, entry.label, entry.id) if entry.label is not None else os.path.join(root, entry.id)
-    path = default if entry.video_path is None else entry.video_path
+    inside = entry.video_path or os.path.join(entry.label or "", entry.id)
+    path = os.path.join(root, inside)
     if os.path.isdir(path):
-        return Source("frames", path, frame_name)
-    candidates = [path] if entry.video_path is not None else [path + suffix for suffix in VIDEO_SUFFIXES]
-    for candidate in candidates:
+        return Source("frames", path, frame_name, first_frame)
+    for candidate in (path, *(path + suffix for suffix in VIDEO_SUFFIXES)):
         if os.path.isfile(candidate):
-            return Source("video", candidate, frame_name)
+            return Source("video", candidate, frame_name, first_frame)
     return None
 
 
@@ -100,18 +113,18 @@ class FrameIndex:
     """What is known of a video's frames without decoding them.
 
     Attributes:
-        count: Number of frames, counted from 1 without a gap.
-        stamps: Size and modification time of each frame file, or of the video file under key 0.
+        count: Number of frames without a gap.
+        stamps: Size and modification time of each frame file, by its number; of a video file, under key None.
     """
 
     count: int
-    stamps: Dict[int, Tuple[int, int]]
+    stamps: Dict[Optional[int], Tuple[int, int]]
 
-    def signature(self, first: int, last: int) -> str:
-        """Return a digest that changes when one of the files behind the frames first..last changes."""
-        if 0 in self.stamps:
-            return digest_of([self.stamps[0], first, last])
-        return digest_of([self.stamps[number] for number in range(first, last + 1)])
+    def signature(self, numbers: Sequence[int]) -> str:
+        """Return a digest that changes when one of the files behind the frames ``numbers`` changes."""
+        if None in self.stamps:
+            return digest_of([self.stamps[None], numbers[0], numbers[-1]])
+        return digest_of([self.stamps[number] for number in numbers])
 
 
 def index_frames(source: Source, segment: Optional[Tuple[int, int]]) -> FrameIndex:
@@ -119,7 +132,7 @@ def index_frames(source: Source, segment: Optional[Tuple[int, int]]) -> FrameInd
 
     Args:
         source: The video.
-        segment: The frames that are wanted, [first, last + 1]; None for all of them, counted from 1.
+        segment: The frames that are wanted, [first, last + 1]; None for all of them.
 
     Raises:
         BadVideoError: the video file cannot be opened or is cut off, a frame file is missing, or there is none.
@@ -127,13 +140,13 @@ def index_frames(source: Source, segment: Optional[Tuple[int, int]]) -> FrameInd
     if source.kind == "video":
         about = os.stat(source.path)
         count = _count_video(source.path, whole=segment is None)
-        if segment is not None and segment[1] - 1 > count:
+        if segment is not None and segment[1] - source.first_frame > count:
             raise BadVideoError(f"its segment ends at frame {segment[1] - 1}, the file holds {count} frames")
-        return FrameIndex(count, {0: (about.st_size, about.st_mtime_ns)})
+        return FrameIndex(count, {None: (about.st_size, about.st_mtime_ns)})
     with os.scandir(source.path) as found:
         files = {item.name: item for item in found}
-    stamps: Dict[int, Tuple[int, int]] = {}
-    first, end = segment or (1, len(files) + 1)
+    stamps: Dict[Optional[int], Tuple[int, int]] = {}
+    first, end = segment or (source.first_frame, source.first_frame + len(files))
     for number in range(first, end):
         item = files.get(source.frame_name.format(number))
         if item is None:
@@ -143,7 +156,7 @@ def index_frames(source: Source, segment: Optional[Tuple[int, int]]) -> FrameInd
         missing = source.frame_name.format(first + len(stamps))
         raise BadVideoError(f"its segment ends at frame {end - 1}, {missing} is missing")
     if not stamps:
-        raise BadVideoError(f"folder holds no {source.frame_name.format(1)}")
+        raise BadVideoError(f"folder holds no {source.frame_name.format(first)}")
     return FrameIndex(len(stamps), stamps)
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
-from typing import Deque, Iterator, List, Optional, Sequence, Tuple
+from typing import Dict, Iterator, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
 
 from pipeline.artifact import sha256_file
-from pipeline.card import Transform
-from preprocess.sampling import Window
+from pipeline.card import Card, Transform
+from pipeline.tensor import TensorSpec
+from preprocess.sampling import Clip
 from preprocess.sources import BadVideoError, Source
-from preprocess.transform import ClipWriter, crop_frame
+from preprocess.transform import crop_frame
+from preprocess.values import ClipWriter, mean_volume, volume_path
 
 
 @dataclass(frozen=True)
@@ -28,21 +30,31 @@ class Target:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How every clip of the run is made."""
+    """How every clip of the run is made; ``volume`` is the file of the mean volume."""
 
     transform: Transform
     layout: str
     dtype: str
     frames: int
+    volume: Optional[str] = None
 
 
 @dataclass(frozen=True)
 class VideoTask:
-    """The clips to make from one video, in time order."""
+    """The clips to make from one video."""
 
     source: Source
-    clips: Tuple[Tuple[Window, Target], ...]
+    clips: Tuple[Tuple[Clip, Target], ...]
     recipe: Recipe
+
+
+def recipe_of(card: Card, tensor: TensorSpec) -> Recipe:
+    """Return how the clips of ``tensor`` are made by the rules of a card.
+
+    Raises:
+        RequestError: the card's mean volume is not one.
+    """
+    return Recipe(card.transform, tensor.layout, tensor.dtype, card.clips.frames, volume_path(card))
 
 
 def watch_parent() -> None:
@@ -68,35 +80,33 @@ def make_clips(task: VideoTask) -> Optional[str]:
     """
     targets = [target for _, target in task.clips]
     try:
-        for index, clip in iter_clips(task.source, [window for window, _ in task.clips], task.recipe):
+        for index, clip in iter_clips(task.source, [clip for clip, _ in task.clips], task.recipe):
             _write(clip, targets[index])
     except BadVideoError as reason:
         return str(reason)
     return None
 
 
-def iter_clips(source: Source, windows: Sequence[Window], recipe: Recipe) -> Iterator[Tuple[int, np.ndarray]]:
-    """Yield (index, clip) for windows in time order; each frame is decoded once, however many windows show it.
+def iter_clips(source: Source, clips: Sequence[Clip], recipe: Recipe) -> Iterator[Tuple[int, np.ndarray]]:
+    """Yield (index, clip) as clips are complete; each frame is decoded once, however many clips show it.
 
+    A frame is kept until the last clip that shows it is complete. Clips that begin one after the other come in order.
     A clip is contiguous, in the recipe's dtype and layout, without its batch axis.
 
     Raises:
         BadVideoError: a frame is missing or cannot be decoded.
     """
-    writer = ClipWriter(recipe.transform, recipe.layout, recipe.dtype)
-    waiting = deque(enumerate(windows))
-    opened: Deque[_OpenClip] = deque()
-    for number, image in source.read(_numbers(windows)):
-        frame = _crop(image, number, recipe.transform)
-        while waiting and waiting[0][1].first <= number:
-            opened.append(_OpenClip(*waiting.popleft()))
-        for clip in opened:
-            clip.frames.append(frame)
-        # Windows end in the order in which they begin, so only the oldest ones can be complete.
-        while opened and opened[0].window.last == number:
-            done = opened.popleft()
-            repeated = [done.frames[index % done.window.count] for index in range(recipe.frames)]
-            yield done.index, writer.pack(np.stack(repeated))
+    writer = _writer(recipe)
+    waiting = deque(sorted(range(len(clips)), key=lambda index: max(clips[index])))
+    uses = Counter(number for clip in clips for number in set(clip))
+    frames: Dict[int, np.ndarray] = {}
+    for number, image in source.read(sorted(uses)):
+        frames[number] = _crop(image, number, recipe.transform)
+        while waiting and max(clips[waiting[0]]) == number:
+            index = waiting.popleft()
+            yield index, writer.pack(np.stack([frames[shown] for shown in clips[index]]))
+            uses.subtract(set(clips[index]))
+            frames = {shown: frame for shown, frame in frames.items() if uses[shown]}
 
 
 def finish_file(temporary: str, final: str) -> str:
@@ -108,17 +118,10 @@ def finish_file(temporary: str, final: str) -> str:
     return digest
 
 
-class _OpenClip:
-    """A clip whose frames are being collected."""
-
-    def __init__(self, index: int, window: Window) -> None:
-        self.index = index
-        self.window = window
-        self.frames: List[np.ndarray] = []
-
-
-def _numbers(windows: Sequence[Window]) -> List[int]:
-    return sorted({number for window in windows for number in range(window.first, window.last + 1)})
+def _writer(recipe: Recipe) -> ClipWriter:
+    transform = recipe.transform
+    volume = mean_volume(recipe.volume, recipe.frames, transform.size) if recipe.volume else None
+    return ClipWriter(transform, recipe.layout, recipe.dtype, volume)
 
 
 def _crop(image: Image.Image, number: int, transform: Transform) -> np.ndarray:

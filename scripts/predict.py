@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from infer.engines.base import Engine
     from pipeline.card import Card
     from pipeline.records import CompiledRecord
+    from pipeline.tensor import TensorSpec
+    from preprocess.sampling import Sampler
     from preprocess.sources import Source
 
 _EXAMPLE = "python -m scripts.predict --model 3d_resnet --compiled build/3d_resnet/compiled/cpu-b10 clip.mp4 -k 5"
@@ -121,19 +123,17 @@ def _sources(path: Path, card: Card) -> Iterator[Tuple[str, Source]]:
     Raises:
         RequestError: there is no video at ``path``.
     """
-    from preprocess.sources import VIDEO_SUFFIXES, Source
+    from preprocess.sources import Source, is_video
 
-    frame_name = card.dataset.frame_name
+    frame_name, first = card.dataset.frame_name, card.dataset.first_frame
     if path.is_file():
-        yield str(path), Source("video", str(path), frame_name)
+        yield str(path), Source("video", str(path), frame_name, first)
         return
-    if (path / frame_name.format(1)).is_file():
-        yield str(path), Source("frames", str(path), frame_name)
+    if (path / frame_name.format(first)).is_file():
+        yield str(path), Source("frames", str(path), frame_name, first)
         return
     inside = sorted(path.iterdir()) if path.is_dir() else []
-    usable = [
-        item for item in inside if item.suffix.lower() in VIDEO_SUFFIXES or (item / frame_name.format(1)).is_file()
-    ]
+    usable = [item for item in inside if is_video(item.name) or (item / frame_name.format(first)).is_file()]
     if not usable:
         raise RequestError("is no video and no folder of videos", path, "pass video files or folders of them")
     for item in usable:
@@ -153,7 +153,10 @@ def _infer(
     with _open(engine_name, folder, record, console) as engine:
         feeds = _feeds(card, record, [source for _, source in sources], predictions, owners)
         for number, result in enumerate(engine.infer(feeds)):
-            for row, owner in zip(result.outputs[0], owners[number]):
+            # One row per clip, or per video where the graph averages its clips.
+            rows = result.outputs[0].reshape(-1, result.outputs[0].shape[-1])
+            step = record.inputs[0].with_batch(record.batch).clips // len(rows)
+            for row, owner in zip(rows, owners[number][::step]):
                 predictions[owner].logits.append(row)
     return predictions
 
@@ -182,18 +185,21 @@ def _open(name: str, folder: Path, record: CompiledRecord, console: Console) -> 
 def _feeds(
     card: Card, record: CompiledRecord, sources: List[Source], predictions: List[Prediction], owners: List[List[int]]
 ) -> Iterator[np.ndarray]:
-    """Yield full batches; ``owners`` gets the video of each slot that is used."""
+    """Yield full batches; ``owners`` gets the video of each clip slot that is used."""
     import numpy as np
+
+    from preprocess.sampling import Sampler
 
     (spec,) = record.inputs
     batch = spec.with_batch(record.batch)
+    sampler = Sampler(card.clips, card.dataset.frame_name)
     feed = np.zeros(batch.shape, batch.dtype)
     owned: List[int] = []
     for owner, source in enumerate(sources):
-        for clip in _clips(card, source, batch.dtype, batch.layout, predictions[owner]):
-            feed[len(owned)] = clip
+        for clip in _clips(card, source, batch, sampler, predictions[owner]):
+            feed.reshape(batch.clips, *clip.shape)[len(owned)] = clip
             owned.append(owner)
-            if len(owned) == record.batch:
+            if len(owned) == batch.clips:
                 owners.append(owned)
                 yield feed
                 feed, owned = np.zeros(batch.shape, batch.dtype), []
@@ -202,16 +208,19 @@ def _feeds(
         yield feed
 
 
-def _clips(card: Card, source: Source, dtype: str, layout: str, prediction: Prediction) -> Iterator[np.ndarray]:
-    from preprocess.sampling import windows
+def _clips(
+    card: Card, source: Source, tensor: TensorSpec, sampler: Sampler, prediction: Prediction
+) -> Iterator[np.ndarray]:
     from preprocess.sources import BadVideoError, index_frames
-    from preprocess.worker import Recipe, iter_clips
+    from preprocess.worker import iter_clips, recipe_of
 
-    recipe = Recipe(card.transform, layout, dtype, card.clips.frames)
+    recipe = recipe_of(card, tensor)
+    first = source.first_frame
     try:
-        count = index_frames(source, None).count
-        every = windows(1, count + 1, card.clips.frames, card.clips.stride)
-        for _, clip in iter_clips(source, every, recipe):
+        clips = sampler.clips(first, first + index_frames(source, None).count)
+        made = iter_clips(source, clips, recipe)
+        # An item of several clips is one video's or nobody's.
+        for _, clip in sorted(made, key=lambda pair: pair[0]) if "K" in tensor.layout else made:
             yield clip
     except BadVideoError as reason:
         # The clips before the damage are scored all the same: a person asked for this very file.

@@ -27,7 +27,7 @@ def write_random_batches(folder: Path, card: Card, tensor: TensorSpec, seed: int
         seed: Of the random numbers.
     """
     from pipeline.artifact import sha256_file
-    from preprocess.transform import fingerprint
+    from preprocess.fingerprint import fingerprint
 
     folder.mkdir(parents=True, exist_ok=True)
     count = max(_LEAST_FILES, -(-_LEAST_CLIPS // tensor.clips))

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Dict, NamedTuple
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -33,14 +34,17 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> GoldenSet:
     return GoldenSet(root / "jpg", annotation, expected)
 
 
-def write_frames(folder: Path, seed: int, count: int, size: tuple) -> None:
-    """Write PNG data as image_%05d.jpg: Pillow goes by content, and PNG loses nothing."""
+def write_frames(
+    folder: Path, seed: int, count: int, size: tuple, name: str = "image_{:05d}.jpg", first: int = 1, color: str = "RGB"
+) -> None:
+    """Write PNG data under the names of JPEG files: Pillow goes by content, and PNG loses nothing."""
     if not count:
         return
     folder.mkdir(parents=True)
-    for number in range(1, count + 1):
-        image = Image.fromarray(frame(seed, number - 1, *size))
-        image.save(folder / f"image_{number:05d}.jpg", format="PNG", compress_level=1)
+    for number in range(count):
+        pixels = frame(seed, number, *size)
+        image = Image.fromarray(pixels if color == "RGB" else np.ascontiguousarray(pixels[:, :, ::-1]))
+        image.save(folder / name.format(first + number), format="PNG", compress_level=1)
 
 
 class SmallSet:

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Callable
 
+import numpy as np
 import pytest
 
 from pipeline.manifest import Manifest, read_manifest
@@ -320,3 +322,38 @@ def test_manifest_holds_no_time_and_says_how_tensors_were_made(small: SmallSet) 
     assert json.loads(text)["kind"] == "clip2om.batches"
     stage("preprocess", *small.args("--force"))
     assert (small.output / "manifest.json").read_text() == text
+
+
+def test_folder_of_another_release_is_made_anew_and_that_is_said(small: SmallSet) -> None:
+    _done(small)
+    path = small.output / "manifest.json"
+    text = path.read_text()
+    path.write_text(text.replace('"version": 2', '"version": 1'))
+    done = stage("preprocess", *small.args())
+    assert "is of another release (format 1, this one writes 2): made anew" in done.stderr
+    assert path.read_text() == text
+
+
+def test_clips_of_one_video_in_one_item(small: SmallSet) -> None:
+    item = ["--set", "input.layout=NKCTHW", "--set", "input.shape=[4, 3, 8, 16, 16]"]
+    item += ["--set", "clips.sampler=uniform", "--set", "clips.count=4"]
+    refused(stage("preprocess", *small.args(*item, "--max-clips", 3)), "takes 4 clips of every video", "--max-clips")
+    refused(stage("preprocess", *small.args(*item, "--layout", "per-clip")), "--layout per-clip", "per-video --batch 1")
+    done = stage("preprocess", *small.args(*item, "--batch", 3, "--dry-run"))
+    assert "16 clips, 2 files of 12 (8 slots padded)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (lambda path: None, ("transform.mean_volume: no such file",)),
+        (lambda path: path.write_bytes(b"no array"), ("mean_volume cannot be read",)),
+        (lambda path: np.save(path, np.zeros((8, 16, 16, 3))), ("holds float64 (8, 16, 16, 3)", "expected float32")),
+        (lambda path: np.save(path, np.zeros((3, 8, 16, 16), np.float32)), ("expected float32 (8, 16, 16, 3)",)),
+    ],
+)
+def test_mean_volume_that_is_none(small: SmallSet, write: Callable[[Path], object], words: tuple) -> None:
+    path = small.root / "mean.npy"
+    write(path)
+    refused(stage("preprocess", *small.args("--set", f'transform.mean_volume="{path}"')), "mean.npy", *words)
+    assert not list(small.root.glob("out/*.bin"))

@@ -5,8 +5,10 @@ import pytest
 from PIL import Image
 
 from pipeline.card import load
+from preprocess.geometry import crop_offset, resized
 from preprocess.resize import resize_columns, with_numpy, with_pillow
-from preprocess.transform import crop_frame, crop_offset, resized, value_table
+from preprocess.transform import crop_frame
+from preprocess.values import value_table
 from tests.formula import DATA, frame
 
 _CARD = load("3d_resnet")
@@ -15,17 +17,10 @@ _SIZES = [name.split("__")[1] for name in _CROPS if name.startswith("3d_resnet__
 
 
 @pytest.mark.parametrize("size", _SIZES)
-def test_crop_equals_the_recipes_pixels(size: str) -> None:
-    width, height = map(int, size.split("x"))
-    cropped = crop_frame(Image.fromarray(frame(101, 3, height, width)), _CARD.transform)
-    np.testing.assert_array_equal(cropped, _CROPS[f"3d_resnet__{size}"])
-
-
-@pytest.mark.parametrize("size", _SIZES)
 def test_definition_equals_the_recipes_pixels(size: str) -> None:
     width, height = map(int, size.split("x"))
-    new_width, new_height = resized(width, height, 112)
-    left, top = crop_offset(new_width, 112), crop_offset(new_height, 112)
+    new_width, new_height = resized(width, height, _CARD.transform)
+    left, top = (crop_offset(side, 112, "center") for side in (new_width, new_height))
     pixels = with_numpy(Image.fromarray(frame(101, 3, height, width)), new_width, new_height, left, 112)
     np.testing.assert_array_equal(pixels[top : top + 112], _CROPS[f"3d_resnet__{size}"])
 
@@ -45,27 +40,12 @@ def test_fast_form_equals_the_definition_on_random_sizes() -> None:
             np.testing.assert_array_equal(got, expected, err_msg=f"{width}x{height} to {new_width}x{new_height}")
 
 
-@pytest.mark.parametrize(
-    ("frame_size", "expected"),
-    [
-        ((320, 240), (149, 112)),
-        ((319, 240), (148, 112)),
-        ((240, 320), (112, 149)),
-        ((340, 256), (148, 112)),
-        ((426, 240), (198, 112)),
-        ((171, 128), (149, 112)),
-        ((112, 112), (112, 112)),
-        ((112, 300), (112, 300)),
-        ((100, 90), (124, 112)),
-        ((1280, 720), (199, 112)),
-    ],
-)
-def test_size_rule(frame_size: tuple, expected: tuple) -> None:
-    assert resized(*frame_size, 112) == expected
+def test_shorter_side_that_fits_already_stays() -> None:
+    assert resized(112, 300, _CARD.transform) == (112, 300)
 
 
 def test_crop_offset_rounds_halves_to_even() -> None:
-    assert [crop_offset(extent, 112) for extent in (149, 147, 148, 198, 124, 112)] == [18, 18, 18, 43, 6, 0]
+    assert [crop_offset(extent, 112, "center") for extent in (149, 147, 148, 198, 124, 112)] == [18, 18, 18, 43, 6, 0]
 
 
 def test_value_table_equals_the_golden_table() -> None:

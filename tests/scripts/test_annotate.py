@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.annotations import read_annotation
+from preprocess.activitynet import read as read_annotation
 from tests.command import refused, stage
 from tests.formula import DATA
 from tests.scripts.conftest import MakeVideo

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocess.annotations import read_annotation
+from preprocess.activitynet import read as read_annotation
 from scripts.demo_dataset import PER_CLASS, plan_videos
 from scripts.motions import FRAMES, LABELS, Video, render
 from tests.command import ROOT, refused, stage

@@ -1,0 +1,46 @@
+"""What decides the values of a card's tensors."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+from pipeline.card import Card
+from pipeline.manifest import Fingerprint
+
+_DECODERS = {"frames": "JPEG, libjpeg slow integer IDCT, smooth chroma (Pillow)", "video": "FFmpeg to rgb24 (PyAV)"}
+_ROUNDING = {
+    "pil-bilinear": "uint8 after each pass, horizontal first; float32 after each normalisation step",
+    "cv2-linear": "11-bit weights, uint8 after both passes; float32 after each normalisation step",
+}
+
+
+def fingerprint(card: Card, source_kinds: Sequence[str], max_clips: int) -> Fingerprint:
+    """Return what decides the values of the card's tensors for sources of the given kinds (frames, video)."""
+    transform, clips = card.transform, card.clips
+    by_name = clips.order == "lexicographic"
+    return Fingerprint(
+        decoder=" + ".join(_DECODERS[kind] for kind in sorted(source_kinds)),
+        kernel=transform.kernel,
+        antialias=transform.kernel == "pil-bilinear",
+        rounding=_ROUNDING[transform.kernel],
+        resize=transform.resize,
+        crop=transform.crop,
+        size=transform.size,
+        color=transform.color,
+        scale=transform.scale,
+        mean=transform.mean,
+        std=transform.std,
+        sampler=clips.sampler,
+        frames=clips.frames,
+        stride=clips.stride,
+        max_clips=max_clips,
+        rule=transform.rule,
+        long=transform.long,
+        side_rounding=transform.rounding,
+        mean_volume=card.mean_volume_digest(),
+        count=clips.count,
+        start=clips.start,
+        seed=clips.seed,
+        span=clips.span,
+        order=f"{clips.order} by {card.dataset.frame_name}" if by_name else clips.order,
+    )

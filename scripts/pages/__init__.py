@@ -1,1 +1,0 @@
-"""Pages that show results: one self-contained HTML file each, with its data, its charts and their scripts inside."""
