@@ -52,6 +52,7 @@ EXPORT := $(VENV)/$(EXPORT_ENV)/bin/python
 CORE_READY := $(VENV)/core/.ready
 DRIFT_READY := $(VENV)/core/.ready-drift
 PLOT_READY := $(VENV)/core/.ready-plot
+REPORT_READY := $(VENV)/core/.ready-report
 EXPORT_READY := $(VENV)/$(EXPORT_ENV)/.ready
 TEST_READY := $(VENV)/torch/.ready-all
 endif
@@ -66,8 +67,8 @@ DEMO := build/demo_data/annotation.json
 .DEFAULT_GOAL := help
 # The stages write under temporary names, so nothing has to be deleted when one fails or is interrupted.
 .PRECIOUS: $(GRAPH) $(MANIFEST) $(COMPILED) $(SCORES) $(ACCURACY)
-.PHONY: help demo graph batches om several infer loop accuracy sweep swept predict drift doctor explain npu-selftest \
-  test test-pytorch test-tensorflow test-paddle test-mindspore lint clean FORCE
+.PHONY: help demo graph batches om several infer loop accuracy report sweep swept predict drift doctor explain npu-selftest \
+  test test-pytorch test-tensorflow test-paddle test-mindspore browser lint clean FORCE
 
 help: ## show this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -76,8 +77,8 @@ help: ## show this list
 	@echo "                PYTHON=python3 uses that interpreter instead of $(VENV)/, VENV_PYTHON=$(VENV_PYTHON) builds $(VENV)/"
 	@echo "cards           $(patsubst models/%.toml,%,$(wildcard models/*.toml))"
 
-demo: ## everything on this machine's CPU: synthetic videos, a small trained model, an accuracy table
-	@$(MAKE) --no-print-directory accuracy MODEL=3d_resnet_demo SOC=cpu K=1 MIN_ACCURACY=0.85
+demo: ## everything on this machine's CPU: synthetic videos, a small trained model, an accuracy table, a report to look at
+	@$(MAKE) --no-print-directory report MODEL=3d_resnet_demo SOC=cpu K=1 MIN_ACCURACY=0.85
 
 graph: $(GRAPH) ## checkpoint -> ONNX, frozen .pb or MINDIR ## CHECKPOINT BATCH DTYPE GRAPH_FORMAT=onnx|pb|mindir|air
 batches: $(MANIFEST) ## dataset -> batches ## VIDEO_PATH ANNOTATION_PATH SUBSET BATCH LAYOUT DTYPE MAX_CLIPS LIMIT WORKERS STRICT=1
@@ -92,6 +93,11 @@ sweep: ## throughput and latency per batch size, on the CPU or an NPU ## BATCHES
 swept: $(GRAPH) $(CORE_READY) $(PLOT_READY)
 	@$(CORE) -m scripts.sweep $(CARD) --graph $(dir $(GRAPH)) --soc $(SOC) --batches $(BATCH) --compiled $(BUILD)/compiled \
 	  --output $(BUILD)/sweep/$(SOC) $(call option,--seconds,SECONDS) $(call option,--rounds,ROUNDS) $(ENGINE_OPTIONS)
+
+report: $(ACCURACY) $(REPORT_READY) ## results -> report.html, one page to look at in a browser ## STRIPS=12
+	@$(CORE) -m scripts.report $(CARD) --results $(dir $(ACCURACY)) --scores $(dir $(SCORES)) --compiled $(dir $(COMPILED)) \
+	  --graph $(dir $(GRAPH)) --batches $(dir $(MANIFEST)) $(call option,--strips,STRIPS) \
+	  $(call option,--video-path,VIDEO_PATH) $(call option,--annotation-path,ANNOTATION_PATH)
 
 predict: $(COMPILED) ## videos -> labels ## VIDEO="file folder 'name with blanks.mp4'" K
 	@$(CORE) -m scripts.predict $(CARD) --compiled $(dir $(COMPILED)) -k $(K) $(VIDEO)
@@ -162,6 +168,10 @@ $(VENV)/core/.ready-plot: requirements/plot.txt $(VENV)/core/.ready
 	$(CORE) -m pip install --quiet -r $< || echo "matplotlib has no wheel for this system: there will be no plot"
 	@touch $@
 
+$(VENV)/core/.ready-report: $(CORE_READY) requirements/report.txt
+	$(CORE) -m pip install --quiet -r requirements/report.txt
+	@touch $@
+
 $(VENV)/%/.ready: requirements/%.txt
 	$(VENV_PYTHON) -m venv $(VENV)/$*
 	$(VENV)/$*/bin/python -m pip install --quiet -r requirements/$*.txt
@@ -172,8 +182,8 @@ $(VENV)/%/.ready-test: $(VENV)/%/.ready requirements/core.txt requirements/openv
 	$(VENV)/$*/bin/python -m pip install --quiet -r requirements/core.txt -r requirements/openvino.txt -r requirements/dev.txt
 	@touch $@
 
-$(VENV)/torch/.ready-all: $(VENV)/torch/.ready-test requirements/plot.txt
-	$(TORCH) -m pip install --quiet -r requirements/plot.txt
+$(VENV)/torch/.ready-all: $(VENV)/torch/.ready-test requirements/plot.txt requirements/report.txt requirements/browser.txt
+	$(TORCH) -m pip install --quiet -r requirements/plot.txt -r requirements/report.txt -r requirements/browser.txt
 	@touch $@
 
 test: ## every test suite, each in its framework's environment ## SUITES='pytorch paddle'
@@ -184,6 +194,13 @@ test-pytorch: $(TEST_READY) ## the suite of all stages, with PyTorch ## TESTS='t
 
 test-tensorflow test-paddle test-mindspore: test-%: $(if $(PYTHON),,$(VENV)/%/.ready-test) ## what is exported from that framework, alone ## TESTS='-k engine'
 	$(or $(PYTHON),$(VENV)/$*/bin/python) -m pytest --junitxml build/tests/$*.xml tests/export/$* $(TESTS)
+
+browser: ## Chromium and its driver from the system's packages, for the tests of the pages; needs root and apt-get
+	@if command -v chromedriver >/dev/null; then echo "browser: $$(chromedriver --version | cut -d' ' -f1,2) is there"; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium chromium-driver \
+	    >/dev/null || echo "browser: could not be installed; the tests of the pages are left out"; \
+	else echo "browser: install chromium and chromium-driver with the system's packages; until then the tests of the pages are left out"; fi
 
 lint: $(TEST_READY) ## ruff and mypy
 	$(TORCH) -m ruff check .

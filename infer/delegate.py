@@ -47,7 +47,7 @@ def delegate(tool: Tool, task: Task, hooks: Hooks) -> Outcome:
     tool.check(task.scores.path.resolve())
     with _stage(tool, task, task.scores.path) as stage:
         log = task.scores.path / f"{tool.name}.log"
-        clock = Clock(source=tool.name, covers=_COVERS)
+        clock = Clock(source=tool.name, covers=_COVERS, placed=False)
         console = _run(tool, stage, log, hooks)
         end = time.perf_counter()
         results = _read(tool, stage, task, log, console)

@@ -21,6 +21,7 @@ class Clock:
         compute_ms: By device, the milliseconds of each execution alone, where ``source`` measured them.
         source: Who did; as in :class:`DeviceCompute`.
         covers: What lies between begin and end.
+        placed: When each batch began is known, not only how long it took.
     """
 
     begin: float = field(default_factory=time.perf_counter)
@@ -29,6 +30,7 @@ class Clock:
     compute_ms: Dict[int, List[float]] = field(default_factory=dict)
     source: str = "events"
     covers: str = "first read to last write"
+    placed: bool = True
 
     def add(self, start: float, end: float, compute_ms: Optional[float] = None, device: int = 0) -> None:
         """Count a batch whose results have been dealt with."""
@@ -51,6 +53,11 @@ class Clock:
     def latency_ms(self) -> List[float]:
         """Milliseconds from submission to completion, per batch, in order."""
         return [round((end - start) * 1000, 4) for start, end in self.intervals]
+
+    @property
+    def start_ms(self) -> List[float]:
+        """Milliseconds from begin to submission, per batch, in the order of latency_ms; empty where it is not known."""
+        return [round((start - self.begin) * 1000, 4) for start, _ in self.intervals] if self.placed else []
 
 
 @dataclass(frozen=True)

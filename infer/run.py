@@ -110,7 +110,9 @@ class _Run:
         outcome = carry_out(self._engine, task, Hooks(self._begin, self._keep, self._console))
         figures = throughput(work_of(job.manifest, self.todo), outcome.clock, outcome.warmup, self._kept)
         facts = option_facts(outcome, task)
-        return replace(self._summary(), throughput=figures, latency_ms=outcome.clock.latency_ms, options=facts)
+        clock = outcome.clock
+        summary = replace(self._summary(), latency_ms=clock.latency_ms, start_ms=clock.start_ms)
+        return replace(summary, throughput=figures, options=facts)
 
     def adopt(self) -> Summary:
         """Take the results as they are, all of earlier runs; the figures stay those that were measured with them."""
@@ -124,6 +126,7 @@ class _Run:
             summary,
             throughput=former.throughput,
             latency_ms=former.latency_ms,
+            start_ms=former.start_ms,
             options=former.options,
             host=former.host,
         )

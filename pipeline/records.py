@@ -193,7 +193,12 @@ class ScoreFile:
 
 @dataclass(frozen=True)
 class Summary:
-    """``summary.json`` beside the score files; absent until every batch is done."""
+    """``summary.json`` beside the score files; absent until every batch is done.
+
+    Attributes:
+        latency_ms: Milliseconds per batch, in the order in which the batches were done.
+        start_ms: When each of them was submitted, in milliseconds after the first read; empty where that is not known.
+    """
 
     engine: str
     engine_version: str
@@ -209,6 +214,7 @@ class Summary:
     files: List[ScoreFile]
     throughput: Optional[Throughput]
     latency_ms: List[float] = field(default_factory=list)
+    start_ms: List[float] = field(default_factory=list)
     options: Dict[str, Any] = field(default_factory=dict)
     host: Dict[str, Any] = field(default_factory=dict)
 

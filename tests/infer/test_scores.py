@@ -121,6 +121,8 @@ def test_throughput_counts_what_was_done(case: Case, capsys: pytest.CaptureFixtu
     assert figures.latency.count == len(summary.latency_ms) == 5
     assert figures.latency.max_ms == max(summary.latency_ms)
     assert figures.latency.p50_ms == pytest.approx(np.percentile(summary.latency_ms, 50), abs=1e-3)
+    ends = np.array(summary.start_ms) + summary.latency_ms
+    assert min(summary.start_ms) >= 0 and max(ends) <= 1000 * figures.wall.seconds + 0.1
     text = capsys.readouterr().out
     for word in ("compute: at least one batch on the device", "wall: first read to last write", "latency of 5 batches"):
         assert word in text

@@ -1,0 +1,208 @@
+"""The contents of report.html."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any, Dict, List, Optional, Tuple
+
+from pipeline.card import Published
+from postprocess.metrics import Proportion
+from postprocess.scores import SKIPPED
+from scripts.pages import charts, figures, record, times
+from scripts.pages.charts import Spec
+from scripts.pages.render import Page
+from scripts.pages.run import Note, Run
+from scripts.pages.strips import Place, strips
+from scripts.pages.texts import Text, say
+
+# What a page can show without becoming slow or large.
+_CLASS_ROWS = 1000
+_CELLS = 20_000
+_ABSENT = 500
+_BATCH_BARS = 600
+
+Content = Dict[str, Any]
+
+
+def report(run: Run, place: Place, count: int) -> Page:
+    """Return the page of a run with ``count`` film strips of each kind, 0 for none."""
+    content: Content = {"notes": list(run.notes), "labelled": bool(len(run.judged)), "published": []}
+    drawn: Dict[str, Spec] = {}
+    published = place.card.published if place.card else []
+    content["published"] = published
+    _accuracy(run, published, content, drawn)
+    if content["labelled"]:
+        _classes(run, content, drawn)
+        _examples(run, place, count, content)
+        _reliability(run, content, drawn)
+    _coverage(run, content, drawn)
+    _speed(run, content, drawn)
+    content["tiles"] = _tiles(run)
+    content["facts"] = record.facts(run, place.card)
+    content["digests"], content["versions"] = record.digests(run), record.versions(run)
+    content["commands"] = record.commands(run)
+    content["sections"] = _sections(content, drawn)
+    origin = run.accuracy.origin
+    content["lead"] = ", ".join(
+        part for part in (origin.dataset, origin.subset, origin.soc, origin.engine, origin.precision) if part
+    )
+    title = Text(f"{origin.card}: {say('report').en}", f"{origin.card}：{say('report').zh}")
+    return Page("report.html", title, drawn, content)
+
+
+def _sections(content: Content, drawn: Dict[str, Spec]) -> List[str]:
+    labelled = ["classes", "confusion", "mistakes", "doubtful"] if content["labelled"] else []
+    reliable = ["reliability"] if "chart-reliability" in drawn else []
+    return ["summary", "accuracy", *labelled, "coverage", "speed", *reliable, "run"]
+
+
+def _tiles(run: Run) -> List[Dict[str, object]]:
+    tiles: List[Dict[str, object]] = []
+    for name, found in _shown(run.accuracy.video).items():
+        if found.value is not None and found.low is not None and found.high is not None:
+            range_ = f"{100 * found.low:.2f} – {100 * found.high:.2f} % · {found.hits}/{found.total}"
+            tiles.append({"label": say("of_videos", name=name), "value": f"{100 * found.value:.2f} %", "about": range_})
+    covered = run.accuracy.coverage
+    absent = covered.skipped + covered.missing
+    about = Text(f"{absent} {say('skipped').en}", f"{say('skipped').zh} {absent}")
+    tiles.append({"label": say("videos"), "value": f"{covered.scored}/{covered.expected}", "about": about})
+    figures_ = run.summary.throughput if run.summary else None
+    if figures_ is not None:
+        rate, wait = figures_.compute.clips_per_s, figures_.latency
+        tiles.append({"label": say("rate"), "value": f"{rate:,.1f}", "about": run.accuracy.origin.device or ""})
+        tiles.append({"label": say("latency_axis"), "value": f"{wait.p50_ms:,.2f}", "about": f"p99 {wait.p99_ms:,.2f}"})
+    return tiles
+
+
+def _shown(found: Dict[str, Proportion]) -> Dict[str, Proportion]:
+    """Return top-1, top-5 and the k that was asked for, whichever there are."""
+    last = list(found)[-1:]
+    return {name: found[name] for name in dict.fromkeys(["top-1", "top-5", *last]) if name in found}
+
+
+def _accuracy(run: Run, published: List[Published], content: Content, drawn: Dict[str, Spec]) -> None:
+    known = {item.metric: item.value for item in published if 0 <= item.value <= 1}
+    rows = [
+        _metric(say("of_videos", name=name), item, known.get(name)) for name, item in _shown(run.accuracy.video).items()
+    ]
+    rows += [_metric(say("of_clips", name=name), item, None) for name, item in _shown(run.accuracy.clip).items()]
+    mean = run.accuracy.mean_class
+    row = {"value": mean.value, "low": mean.low, "high": mean.high, "published": known.get("mean-class")}
+    rows.append({**row, "name": say("mean_class"), "ratio": say("n_classes", count=mean.classes), "inside": False})
+    content["metrics"] = rows
+    content["absent_rule"] = say("absent_ignored" if run.accuracy.rules.ignore else "absent_wrong")
+    if content["labelled"]:
+        keys = ("value", "low", "high", "published")
+        there = [row for row in rows if row["value"] is not None]
+        named = [{**{key: row[key] for key in keys}, "en": row["name"].en, "zh": row["name"].zh} for row in there]
+        drawn["chart-accuracy"] = charts.accuracy(named)
+
+
+def _metric(name: Text, item: Proportion, published: Optional[float]) -> Dict[str, Any]:
+    inside = (
+        published is not None and item.low is not None and item.high is not None and item.low <= published <= item.high
+    )
+    about = {"value": item.value, "low": item.low, "high": item.high, "published": published, "inside": inside}
+    return {**about, "name": name, "ratio": f"{item.hits} / {item.total}"}
+
+
+def _classes(run: Run, content: Content, drawn: Dict[str, Spec]) -> None:
+    rows = figures.class_rows(run)
+    rows.sort(key=lambda row: (row.accuracy.value is None, row.accuracy.value or 0.0, -row.accuracy.total))
+    if len(rows) > _CLASS_ROWS:
+        content["notes"].append(Note("many_classes", {"shown": _CLASS_ROWS, "total": len(rows)}))
+    content["classes"] = rows[:_CLASS_ROWS]
+    cells = figures.cells(run)
+    if len(cells) > _CELLS:
+        content["notes"].append(Note("many_cells", {"shown": _CELLS, "total": len(cells)}))
+        cells = sorted(cells, key=lambda cell: -cell.count)[:_CELLS]
+    drawn["chart-confusion"] = charts.confusion(cells, run.scores.labels)
+
+
+def _examples(run: Run, place: Place, count: int, content: Content) -> None:
+    shown = count or 12
+    wrong, close = figures.mistakes(run, shown), figures.doubtful(run, shown)
+    content["mistakes"], content["doubtful"] = wrong, close
+    content["strips"], notes = strips(run, [*wrong, *close], place) if count else ({}, [Note("strips_off")])
+    content["notes"] += notes
+
+
+def _reliability(run: Run, content: Content, drawn: Dict[str, Spec]) -> None:
+    found = figures.calibration(run)
+    if found is None:
+        content["notes"].append(Note("not_probabilities"))
+        return
+    drawn["chart-reliability"] = charts.reliability(found)
+    content["reliability_about"] = say("reliability_about", error=f"{found.error:.4f}")
+
+
+def _coverage(run: Run, content: Content, drawn: Dict[str, Spec]) -> None:
+    found = run.accuracy.coverage
+    rows: List[Tuple[Text, int]] = [
+        (say("expected"), found.expected),
+        (say("scored"), found.scored),
+        (say("skipped"), found.skipped),
+        (say("missing"), found.missing),
+        (say("outside_subset"), found.outside),
+        (say("without_label"), found.unlabelled),
+        (say("clips_used"), found.clips),
+        (say("clips_left"), found.left_out_clips),
+    ]
+    content["coverage"] = rows
+    absent = sorted(found.absent, key=lambda item: item.kind != SKIPPED)
+    content["absent"], content["absent_more"] = absent[:_ABSENT], max(0, len(absent) - _ABSENT)
+    drawn["chart-clips"] = charts.counts(figures.clips_per_video(run), "clips_per_video")
+
+
+def _speed(run: Run, content: Content, drawn: Dict[str, Spec]) -> None:
+    written = times.stage_times(run)
+    content["stages"] = [
+        {"stage": item.stage, "files": item.files, "first": _when(item.first), "last": _when(item.last)}
+        for item in written
+    ]
+    content["rates"] = _rates(run, written)
+    content.update(warmup=None, percentiles=[], binned=False)
+    summary = run.summary
+    if summary is None or summary.throughput is None or not summary.latency_ms:
+        return
+    figure = summary.throughput
+    values = (figure.warmup_batches, figure.warmup_s, figure.resumed_batches)
+    warmup = say("warmup", **dict(zip(("batches", "seconds", "resumed"), values)))
+    padded = say("padded", slots=figure.padded_slots)
+    content["warmup"] = Text(f"{warmup.en} {padded.en}", f"{warmup.zh}{padded.zh}")
+    wait = figure.latency
+    marks = [("p50", wait.p50_ms), ("p90", wait.p90_ms), ("p99", wait.p99_ms)]
+    content["percentiles"] = [(say("mean"), wait.mean_ms), *marks, (say("max"), wait.max_ms)]
+    drawn["chart-latency"] = charts.latency([("", summary.latency_ms)], marks)
+    if len(summary.start_ms) != len(summary.latency_ms):
+        content["notes"].append(Note("no_times"))
+        return
+    content["binned"] = len(summary.latency_ms) > _BATCH_BARS
+    several = charts.slices(times.slices(summary)) if content["binned"] else charts.timeline(times.lanes(summary))
+    drawn["chart-timeline"] = several
+
+
+def _rates(run: Run, written: List[times.StageTimes]) -> List[Dict[str, object]]:
+    rows = [
+        _rate(say("by_files", stage=item.stage), item.last - item.first, item.rate) for item in written if item.rate
+    ]
+    figure = run.summary.throughput if run.summary else None
+    if figure is None:
+        return rows
+    usual = figure.wall_covers == say("read_to_write").en
+    for name, rate in (("compute", figure.compute), ("wall", figure.wall)):
+        label = say(name, covers=say("read_to_write") if usual else figure.wall_covers)
+        rows.append(_rate(label, rate.seconds, rate.clips_per_s, rate.videos_per_s, rate.frames_per_s))
+    device = figure.device_compute
+    if device is not None:
+        alone = device.batch.mean_ms * device.batch.count / 1000
+        rows.append(_rate(say("device_compute", source=device.source), alone, device.slots_per_s))
+    return rows
+
+
+def _rate(name: Text, seconds: float, clips: object, videos: object = None, frames: object = None) -> Dict[str, object]:
+    return {"name": name, "seconds": seconds, "clips": clips, "videos": videos, "frames": frames}
+
+
+def _when(stamp: float) -> str:
+    return datetime.fromtimestamp(stamp, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")

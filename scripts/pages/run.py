@@ -1,0 +1,204 @@
+"""One run as a page needs it: its results, and the records of the stages that led to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+import numpy as np
+
+from pipeline.artifact import read_json, sha256_file
+from pipeline.errors import RequestError
+from pipeline.manifest import FILE_NAME, Manifest, read_manifest
+from pipeline.records import CompiledRecord, GraphRecord, Summary, find_record
+from pipeline.typed import from_dict
+from postprocess import archive
+from postprocess.accuracy import VERSION, Accuracy, count
+from postprocess.metrics import best
+from postprocess.results import ACCURACY, SCORES
+from postprocess.scores import Scores, judged_by
+
+_TODO = "run make accuracy, or python -m postprocess"
+# Softmax in float16 sums to one within a few thousandths.
+_SUM_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the artifacts of a run lie; one that is not there is left out of the page."""
+
+    results: Path
+    scores: Path
+    compiled: Path
+    graph: Path
+    batches: Path
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a page leaves out and why: a key of :mod:`scripts.pages.texts` with its values."""
+
+    key: str
+    values: Dict[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        from scripts.pages.texts import say
+
+        return say(self.key, **self.values).en
+
+
+@dataclass(frozen=True)
+class Run:
+    """Results and records of one run.
+
+    Attributes:
+        name: Folder of the results, for example ``cpu-b10``.
+        means: float32 (videos, classes), the scores of each video.
+        notes: Records that are missing or belong to another run.
+    """
+
+    name: str
+    folders: Folders
+    scores: Scores
+    accuracy: Accuracy
+    means: np.ndarray
+    summary: Optional[Summary]
+    compiled: Optional[CompiledRecord]
+    graph: Optional[GraphRecord]
+    manifest: Optional[Manifest]
+    notes: List[Note]
+
+    @property
+    def judged(self) -> np.ndarray:
+        """Indices of the scored videos that are in the subset and have a label."""
+        return np.flatnonzero(self.scores.counted & (self.scores.truth >= 0))
+
+    @property
+    def finite(self) -> np.ndarray:
+        """Tell of each video, bool (videos,), whether its scores are numbers: the naive softmax may overflow."""
+        return np.isfinite(self.means).all(axis=1)
+
+    @property
+    def best(self) -> np.ndarray:
+        """Predicted class of each video, int (videos,), by the rules of the accuracy."""
+        return best(self.means, 1, self.accuracy.rules.ties)[:, 0]
+
+    @property
+    def probabilities(self) -> bool:
+        """True where the scores of each video are shares that add up to one."""
+        rows = self.means[self.finite]
+        return bool((rows >= 0).all()) and bool((abs(rows.sum(axis=1) - 1) < _SUM_TOLERANCE).all())
+
+
+def find_results(path: Path) -> Path:
+    """Return the result folder that ``path`` is or leads to: itself, ``path/results`` or the only run below that.
+
+    Raises:
+        RequestError: no results, or those of several runs.
+    """
+    candidates = [path, path / "results", *sorted((path / "results").glob("*")), *sorted(path.glob("*"))]
+    found = [folder for folder in candidates if (folder / ACCURACY).is_file()]
+    if not found:
+        raise RequestError(f"no {ACCURACY} here", path, _TODO)
+    if len(found) > 1 and found[0] not in (path, path / "results"):
+        names = ", ".join(sorted({folder.name for folder in found}))
+        raise RequestError(f"holds the results of several runs ({names})", path, f"name one, e.g. {found[0]}")
+    return found[0]
+
+
+def folders_of(results: Path) -> Folders:
+    """Return where the stages put what belongs to ``results``: ``<build>/results/<run>``, or ``<build>/results``."""
+    nested = results.parent.name == "results"
+    build, run = (results.parent.parent, results.name) if nested else (results.parent, "")
+    return Folders(results, build / "scores" / run, build / "compiled" / run, build / "graph", build / "batches")
+
+
+def load(folders: Folders, annotation: Optional[str] = None) -> Run:
+    """Read a run.
+
+    Args:
+        folders: Its artifacts.
+        annotation: Ground truth, where the accuracy was counted with another one than scores.npz has.
+
+    Raises:
+        RequestError: results are missing, are not of the same scores, or hold no scored video.
+    """
+    path = folders.results / ACCURACY
+    accuracy = from_dict(Accuracy, read_json(path, "accuracy", VERSION, _TODO), path)
+    scores = _scores(folders.results / SCORES, accuracy, annotation)
+    outcome = count(scores, accuracy.rules)
+    if outcome.accuracy.video != accuracy.video:
+        raise RequestError(f"is not of the scores in {SCORES} beside it", path, _TODO)
+    notes: List[Note] = []
+    lost = int((~np.isfinite(outcome.means)).any(axis=1).sum())
+    if lost:
+        notes.append(Note("not_finite", {"count": lost}))
+    manifest = _manifest(folders.batches, accuracy, notes)
+    summary = _summary(folders.scores, accuracy, notes)
+    compiled, graph = _model(folders, accuracy, notes)
+    return Run(
+        name=folders.results.name,
+        folders=folders,
+        scores=outcome.scores,
+        accuracy=accuracy,
+        means=outcome.means,
+        summary=summary,
+        compiled=compiled,
+        graph=graph,
+        manifest=manifest,
+        notes=notes,
+    )
+
+
+def _scores(path: Path, accuracy: Accuracy, annotation: Optional[str]) -> Scores:
+    scores = archive.read(path)
+    if not scores.ids:
+        raise RequestError("holds no scored video", path, "look at what python -m postprocess says about the scores")
+    if not np.isfinite(scores.logits).all():
+        raise RequestError("holds scores that are no numbers (NaN or infinite)", path, _TODO)
+    mine, theirs = scores.origin, accuracy.origin
+    if mine.annotation_sha256 == theirs.annotation_sha256:
+        return scores
+    from postprocess.annotation import read_annotation
+
+    if annotation is None:
+        raise RequestError(f"was counted with another ground truth than {SCORES}", path, "pass --annotation-path FILE")
+    return judged_by(scores, read_annotation(annotation, theirs.subset))
+
+
+def _manifest(folder: Path, accuracy: Accuracy, notes: List[Note]) -> Optional[Manifest]:
+    path = folder / FILE_NAME
+    if not path.is_file():
+        notes.append(Note("no_manifest", {"path": path.name}))
+        return None
+    if accuracy.origin.manifest_sha256 not in (None, sha256_file(path)):
+        notes.append(Note("other_manifest"))
+        return None
+    return read_manifest(folder)
+
+
+def _summary(folder: Path, accuracy: Accuracy, notes: List[Note]) -> Optional[Summary]:
+    summary = find_record(folder / "summary.json", Summary)
+    if summary is None:
+        notes.append(Note("no_summary"))
+        return None
+    mine, theirs = accuracy.origin, summary
+    if (mine.model_sha256, mine.manifest_sha256) != (theirs.model_sha256, theirs.manifest_sha256):
+        notes.append(Note("other_summary"))
+        return None
+    return summary
+
+
+def _model(
+    folders: Folders, accuracy: Accuracy, notes: List[Note]
+) -> Tuple[Optional[CompiledRecord], Optional[GraphRecord]]:
+    compiled = find_record(folders.compiled / "model.json", CompiledRecord)
+    if compiled is None or compiled.sha256 != accuracy.origin.model_sha256:
+        notes.append(Note("no_compiled" if compiled is None else "other_compiled"))
+        return None, None
+    graph = find_record(folders.graph / "model.json", GraphRecord)
+    if graph is None or graph.sha256 != compiled.graph_sha256:
+        notes.append(Note("no_graph" if graph is None else "other_graph"))
+        return compiled, None
+    return compiled, graph
