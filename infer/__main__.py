@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--requests", type=positive, metavar="N", help="batches in flight (default: the engine's)")
     add("--warmup", type=count, default=1, metavar="N", help="batches per request before the clock starts (default: 1)")
     add("--loop", type=positive, metavar="N", help="only measure: all batches N times, no scores, benchmark.json")
+    add("--output-format", choices=("bin", "npy", "txt"), default="bin", help="of the score files (default: bin)")
     add("--verify", action="store_true", help="compare every batch with its SHA-256 in the manifest")
     add("--force", action="store_true", help="score again what is up to date")
     return parser
@@ -74,7 +75,7 @@ def _infer(args: argparse.Namespace) -> int:
     compiled, batches, output = _folders(args)
     job = load_job(compiled, batches)
     _warn_cards(job, console)
-    options = RunOptions(args.warmup, args.verify, args.force, args.loop or 0)
+    options = RunOptions(args.warmup, args.verify, args.force, args.loop or 0, args.output_format)
     choices = choose(args.engine, job.record, compiled)
     for index, choice in enumerate(choices):
         chosen = Options(args.precision, args.streams, args.requests, args.devices)
@@ -122,7 +123,7 @@ def _carry_out(job: Job, engine: Backend, output: Path, options: RunOptions, con
     if options.loops:
         show(benchmark(job, engine, output, options, console), console, benchmark=True)
         return 0
-    if not options.force and find_current(job, engine, output) is not None:
+    if not options.force and find_current(job, engine, output, options.format) is not None:
         console.say(f"up to date: {output}")
         return 0
     summary = run_job(job, engine, output, options, console)

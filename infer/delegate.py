@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Dict, Iterator, List
 
+import numpy as np
+
 from infer.engines.tool import Stage, Tool, advice, why
 from infer.measure import Clock
 from infer.reader import verify_file
@@ -127,25 +129,26 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def _read(tool: Tool, stage: Stage, task: Task, log: Path, console: str) -> Iterator[List[bytes]]:
+def _read(tool: Tool, stage: Stage, task: Task, log: Path, console: str) -> Iterator[List[np.ndarray]]:
     """Return the outputs per batch file, after all of them were found whole."""
-    sizes = [spec.nbytes for spec in task.job.outputs]
-    paths = tool.result_files(stage, len(sizes))
+    specs = task.job.outputs
+    paths = tool.result_files(stage, len(specs))
     names = [file.name for group in task.groups for file in group.files]
     for name, row in zip(names, paths):
-        for path, size in zip(row, sizes):
+        for path, spec in zip(row, specs):
             found = path.stat().st_size if path.is_file() else None
-            if found != size:
+            if found != spec.nbytes:
                 state = "there is none" if found is None else f"it has {found} bytes"
+                state = f"{state}, expected {spec.nbytes}"
                 raise RequestError(
-                    f"{tool.name} ended well, but of the result of {name} {state}, expected {size} ({why(console)})",
+                    f"{tool.name} ended well, but of the result of {name} {state} ({why(console)})",
                     log,
                     advice(console, tool.record.soc),
                 )
-    return ([path.read_bytes() for path in row] for row in paths)
+    return ([np.fromfile(path, spec.dtype).reshape(spec.shape) for path, spec in zip(row, specs)] for row in paths)
 
 
-def _adopt(results: Iterator[List[bytes]], task: Task, scores: ScoreFolder, hooks: Hooks) -> None:
+def _adopt(results: Iterator[List[np.ndarray]], task: Task, scores: ScoreFolder, hooks: Hooks) -> None:
     total = sum(group.clips for group in task.groups)
     with hooks.console.progress(total, "clips") as progress:
         for group in task.groups:

@@ -29,12 +29,13 @@ class RunOptions:
     verify: bool = False
     force: bool = False
     loops: int = 0
+    format: str = "bin"
 
 
-def find_current(job: Job, engine: Backend, output: Path) -> Optional[Summary]:
+def find_current(job: Job, engine: Backend, output: Path, form: str = "bin") -> Optional[Summary]:
     """Return the summary of an earlier run that did all of ``job``, or None; the engine is not opened."""
     former = find_record(output / SUMMARY, Summary)
-    if former is not None and _folder(job, output).is_current(describe(job, engine), former):
+    if former is not None and _folder(job, output, form).is_current(describe(job, engine), former):
         return former
     return None
 
@@ -91,7 +92,7 @@ class _Run:
 
     def __init__(self, job: Job, engine: Backend, output: Path, options: RunOptions, console: Console) -> None:
         self._job, self._engine, self._options, self._console = job, engine, options, console
-        self._folder = _folder(job, output)
+        self._folder = _folder(job, output, options.format)
         self._journal = Journal(output)
         self._identity = _identity(describe(job, engine))
         self._former = self._journal.read()
@@ -150,8 +151,8 @@ class _Run:
             self._entries[group.key] = entry
 
 
-def _folder(job: Job, output: Path) -> ScoreFolder:
-    return ScoreFolder(output, len(job.record.outputs), job.manifest.tensor.clips)
+def _folder(job: Job, output: Path, form: str) -> ScoreFolder:
+    return ScoreFolder(output, len(job.record.outputs), job.manifest.tensor.clips, form)
 
 
 def _identity(summary: Summary) -> Identity:

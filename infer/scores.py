@@ -1,8 +1,9 @@
-"""The scores folder: one raw file per batch file and output, under the name ais_bench gives it."""
+"""The scores folder: one file per batch file and output, under the name ais_bench gives it."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterable, List, Set
@@ -16,6 +17,7 @@ from pipeline.manifest import BatchFile
 from pipeline.records import ScoreFile, Summary
 
 SUMMARY = "summary.json"
+FORMATS = ("bin", "npy", "txt")
 
 
 @dataclass(frozen=True)
@@ -26,15 +28,17 @@ class ScoreFolder:
         path: The folder.
         outputs: Number of outputs of the model.
         clips: Clip slots of one batch file.
+        format: One of :data:`FORMATS`; see :func:`encode`.
     """
 
     path: Path
     outputs: int
     clips: int
+    format: str = "bin"
 
     def names(self, group: Group) -> List[str]:
         """Return the result files of an execution: ``batch_00000.bin`` and output 1 give ``batch_00000_1.bin``."""
-        return [_name(file.name, index) for file in group.files for index in range(self.outputs)]
+        return [self._name(file.name, index) for file in group.files for index in range(self.outputs)]
 
     def write(self, group: Group, outputs: List[np.ndarray]) -> Entry:
         """Write the outputs of an execution, each file whole or not at all.
@@ -48,21 +52,21 @@ class ScoreFolder:
         files = []
         for position, file in enumerate(group.files):
             for index, rows in enumerate(split):
-                files.append(self._put(file, index, np.ascontiguousarray(rows[position]).tobytes()))
+                files.append(self._put(file, index, rows[position]))
         return Entry(group.key, files)
 
-    def adopt(self, group: Group, results: List[List[bytes]]) -> Entry:
+    def adopt(self, group: Group, results: List[List[np.ndarray]]) -> Entry:
         """Write what a tool has computed.
 
         Args:
             group: The batch files that were fed.
-            results: Per file of the group, the bytes of each output.
+            results: Per file of the group, each output.
         """
         pairs = zip(group.files, results)
-        return Entry(group.key, [self._put(file, i, data) for file, found in pairs for i, data in enumerate(found)])
+        return Entry(group.key, [self._put(file, i, array) for file, found in pairs for i, array in enumerate(found)])
 
-    def _put(self, source: BatchFile, index: int, data: bytes) -> ScoreFile:
-        name = _name(source.name, index)
+    def _put(self, source: BatchFile, index: int, array: np.ndarray) -> ScoreFile:
+        name, data = self._name(source.name, index), encode(array, self.format)
         with replacing(self.path / name) as temporary:
             temporary.write_bytes(data)
         return ScoreFile(name, source.name, index, hashlib.sha256(data).hexdigest())
@@ -93,8 +97,24 @@ class ScoreFolder:
         """True where ``former`` describes the run that ``wanted`` asks for, and all its files are there."""
         keys = ("engine", "engine_version", "precision", "card", "soc", "model_sha256", "manifest_sha256")
         same = all(getattr(wanted, key) == getattr(former, key) for key in keys)
-        return same and self.holds(former.files)
+        written = all(file.name.endswith(f".{self.format}") for file in former.files)
+        return same and written and self.holds(former.files)
+
+    def _name(self, source: str, index: int) -> str:
+        return f"{Path(source).stem}_{index}.{self.format}"
 
 
-def _name(source: str, index: int) -> str:
-    return f"{Path(source).stem}_{index}.bin"
+def encode(array: np.ndarray, form: str) -> bytes:
+    """Return an output as the contents of a file.
+
+    ``bin`` is raw values, C order; ``npy`` NumPy's format; ``txt`` a line per row of the last axis, its numbers with a
+    blank after each as ais_bench has it, but with nine digits, which give float32 back exactly.
+    """
+    if form == "npy":
+        stream = io.BytesIO()
+        np.save(stream, np.ascontiguousarray(array), allow_pickle=False)
+        return stream.getvalue()
+    if form == "txt":
+        rows = array.reshape(-1, array.shape[-1]).tolist()
+        return "".join("".join(f"{value:.9g} " for value in row) + "\n" for row in rows).encode("ascii")
+    return np.ascontiguousarray(array).tobytes()

@@ -10,6 +10,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from infer.scores import encode
 from pipeline import card as cards
 from pipeline.artifact import sha256_file
 from pipeline.manifest import BatchFile, Fingerprint, Manifest, Skipped, Video, write_manifest
@@ -115,14 +116,19 @@ def outputs(manifest: Manifest, items: Sequence[Item]) -> Dict[str, np.ndarray]:
 
 
 def write_own(
-    folder: Path, batches: Path, arrays: Dict[str, np.ndarray], dtype: str = "float32", items: int = 0
+    folder: Path,
+    batches: Path,
+    arrays: Dict[str, np.ndarray],
+    dtype: str = "float32",
+    items: int = 0,
+    form: str = "bin",
 ) -> None:
     """Write results as this project's runners do: name_0.bin and summary.json; ``items`` clips make an item."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name, array in arrays.items():
-        data = array.astype(dtype).tobytes()
-        result = f"{name.rpartition('.')[0]}_0.bin"
+        data = encode(array.astype(dtype), form)
+        result = f"{name.rpartition('.')[0]}_0.{form}"
         (folder / result).write_bytes(data)
         files.append(ScoreFile(result, name, 0, hashlib.sha256(data).hexdigest()))
     shape = next(iter(arrays.values())).shape

@@ -116,6 +116,16 @@ def test_runners_agree(runner: str, layout: str, case: Case, tmp_path: Path, cap
     assert figures["origin"]["engine"] is None and expected_figures["origin"]["engine"] == "openvino"
 
 
+@pytest.mark.parametrize("form", ["npy", "txt"])
+def test_formats_of_our_own_runners_agree_exactly(case: Case, tmp_path: Path, form: str) -> None:
+    case.build(six_classes()).own()
+    assert case.run("-k", 6) == 0
+    write_own(tmp_path / "other", case.batches, case.arrays, form=form)
+    assert case.run("-k", 6, "--scores", tmp_path / "other", "--output", tmp_path / "out") == 0
+    assert (tmp_path / "out" / "val.json").read_bytes() == (case.results / "val.json").read_bytes()
+    assert load(tmp_path / "out" / "accuracy.json")["origin"]["format"] == form.upper()
+
+
 def test_packed_and_per_clip_give_the_same_scores(case: Case, tmp_path: Path) -> None:
     case.build(six_classes()).own()
     assert case.run() == 0
