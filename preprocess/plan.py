@@ -158,12 +158,11 @@ def _look(card: Card, annotation: Annotation, options: Options) -> Tuple[List[_F
 def _look_at(card: Card, entry: Entry, options: Options, sampler: Sampler) -> _Found:
     if entry.segment is not None and entry.segment[1] <= entry.segment[0]:
         raise BadVideoError("its segment is empty")
-    first_frame = card.dataset.first_frame
-    source = find_source(entry, options.video_path, card.dataset.frame_name, first_frame)
+    source = find_source(entry, options.video_path, card.dataset)
     if source is None:
         raise BadVideoError("it is not on disk")
     index = index_frames(source, entry.segment)
-    segment = entry.segment or (first_frame, first_frame + index.count)
+    segment = entry.segment or (source.first_frame, source.first_frame + index.count)
     if segment[1] <= segment[0]:
         raise BadVideoError("it has no frames")
     every = sampler.clips(*segment)

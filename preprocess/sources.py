@@ -9,6 +9,7 @@ from typing import Dict, Iterator, Optional, Sequence, Tuple
 from PIL import Image
 
 from pipeline.artifact import digest_of
+from pipeline.card import Dataset
 from pipeline.errors import RequestError
 from preprocess.entries import Entry
 
@@ -92,19 +93,19 @@ def without_suffix(name: str) -> str:
     return os.path.splitext(name)[0] if is_video(name) else name
 
 
-def find_source(entry: Entry, root: str, frame_name: str, first_frame: int) -> Optional[Source]:
+def find_source(entry: Entry, root: str, names: Dataset) -> Optional[Source]:
     """Return where the video of ``entry`` is, or None if it is nowhere.
 
     That is the folder ``root/label/id`` or the file ``root/label/id.<suffix>``; for an entry with its own video_path
-    (relative to ``root``) that folder or file instead.
+    (relative to ``root``) that folder or file instead. ``names`` says how the frames are called.
     """
     inside = entry.video_path or os.path.join(entry.label or "", entry.id)
     path = os.path.join(root, inside)
     if os.path.isdir(path):
-        return Source("frames", path, frame_name, first_frame)
+        return Source("frames", path, names.frame_name, names.first_frame)
     for candidate in (path, *(path + suffix for suffix in VIDEO_SUFFIXES)):
         if os.path.isfile(candidate):
-            return Source("video", candidate, frame_name, first_frame)
+            return Source("video", candidate, names.frame_name, names.first_frame)
     return None
 
 

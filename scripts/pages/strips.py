@@ -17,8 +17,8 @@ from scripts.pages.run import Note, Run
 if TYPE_CHECKING:
     from PIL import Image
 
-    from pipeline.card import Card
-    from preprocess.annotations import Entry
+    from pipeline.card import Card, Dataset
+    from preprocess.entries import Entry
 
 FRAMES = 6
 # Height in pixels; 24 strips of HMDB51 take about half a megabyte.
@@ -58,7 +58,7 @@ class _Dataset:
     """What leads from a video to its frames."""
 
     root: Path
-    frame_name: str
+    names: Dataset
     videos: Dict[str, Video]
     entries: Dict[str, Entry]
 
@@ -98,16 +98,19 @@ def _notes(total: int, missing: int, dropped: int, root: Path) -> List[Note]:
 
 def _dataset(manifest: Manifest, card: Card, place: Place) -> _Dataset:
     """Return what the annotation says of each video, or without it what follows from id and label alone."""
-    from preprocess.annotations import Entry, read_annotation
+    from preprocess.annotations import find_annotation, read_annotation
+    from preprocess.entries import Entry
 
     root = Path(place.videos) if place.videos else card.resolve(card.dataset.videos)
     videos = {video.id: video for video in manifest.videos}
     entries = {video.id: Entry(video.id, video.label, video.segment, None) for video in manifest.videos}
-    path = place.annotation or str(card.resolve(card.dataset.annotation))
     with contextlib.suppress(RequestError):
-        known = read_annotation(path, manifest.subset).entries
+        path = find_annotation(card, place.annotation, place.videos, manifest.subset)
+        if card.dataset.format == "folders" and not place.videos:
+            root = Path(path)
+        known = read_annotation(card, path, manifest.subset).entries
         entries.update({entry.id: entry for entry in known if entry.id in videos})
-    return _Dataset(root, card.dataset.frame_name, videos, entries)
+    return _Dataset(root, card.dataset, videos, entries)
 
 
 def _strip(item: Example, dataset: _Dataset) -> Optional[Strip]:
@@ -116,7 +119,7 @@ def _strip(item: Example, dataset: _Dataset) -> Optional[Strip]:
     video = dataset.videos.get(item.id)
     if video is None or (item.clip or 0) >= len(video.clips):
         return None
-    source = find_source(dataset.entries[item.id], str(dataset.root), dataset.frame_name)
+    source = find_source(dataset.entries[item.id], str(dataset.root), dataset.names)
     if source is None:
         return None
     chosen = video.clips if item.clip is None else [video.clips[item.clip]]
