@@ -28,7 +28,12 @@ def make_parser() -> Parser:
         "Turn a trained checkpoint into a graph and compare it with the framework it comes from.",
         "python -m export --model 3d_resnet --checkpoint save_700.pth --batch 10",
     )
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="trained weights (default: the card's)")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="trained weights; of TensorFlow the prefix, the index, or the folder (default: the card's)",
+    )
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: build/CARD/graph")
     parser.add_argument(
         "--format", metavar="FORMAT", help="onnx, pb, mindir or air (default: the card's or framework's)"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Tuple
+from typing import Dict, Tuple
 
 from pipeline.errors import RequestError
 
@@ -19,17 +20,27 @@ class Framework:
     Attributes:
         formats: What it writes, the default first.
         requirements: Name of the file in requirements/, and of the virtual environment that make builds from it.
+        environment: Variables that are set before it is imported, where the user has not set them.
     """
 
     module: str
     libraries: Tuple[str, ...]
     formats: Tuple[str, ...]
     requirements: str
+    environment: Dict[str, str] = field(default_factory=dict)
 
 
 FRAMEWORKS = {
     "pytorch": Framework("export.pytorch.exporter", ("torch", "onnx", "onnxsim", "onnxruntime"), ("onnx",), "torch"),
-    "tensorflow": Framework("export.tensorflow.exporter", ("tensorflow",), ("pb",), "tensorflow"),
+    "tensorflow": Framework(
+        "export.tensorflow.exporter",
+        ("tensorflow",),
+        ("pb",),
+        "tensorflow",
+        # It reports on stderr what it was built with, and only its environment keeps it from that. With oneDNN, graph
+        # and eager execution would also differ in the last bits.
+        {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"},
+    ),
     "paddle": Framework(
         "export.paddle.exporter", ("paddle", "paddle2onnx", "onnx", "onnxruntime"), ("onnx",), "paddle"
     ),
@@ -59,6 +70,8 @@ def load_exporter(framework: Framework) -> ModuleType:
     missing = [name for name in framework.libraries if importlib.util.find_spec(name) is None]
     if missing:
         raise RequestError(f"not installed: {', '.join(missing)}", "this Python", todo)
+    for variable, value in framework.environment.items():
+        os.environ.setdefault(variable, value)
     for name in framework.libraries:
         try:
             # What a library announces when it is imported says nothing about the user's model.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Tuple
+from typing import List, Optional, Tuple
 
 import numpy as np
 
@@ -30,13 +30,29 @@ def probe_batches(spec: TensorSpec) -> List[np.ndarray]:
     return [_pixels(spec.with_batch(size).shape, seed) for seed, size in enumerate(sizes)]
 
 
-def normalised(pixels: np.ndarray, layout: str, transform: Transform) -> np.ndarray:
-    """Return uint8 pixels as the float32 values a network is trained on: /scale, -mean, /std, each step in float32."""
-    shape = [1] * pixels.ndim
-    shape[layout.index("C")] = -1
-    mean = np.asarray(transform.mean, np.float32).reshape(shape)
-    std = np.asarray(transform.std, np.float32).reshape(shape)
+def normalised(
+    pixels: np.ndarray, layout: str, transform: Transform, volume: Optional[np.ndarray] = None
+) -> np.ndarray:
+    """Return uint8 pixels as the float32 values a network is trained on: /scale, -mean, /std, each step in float32.
+
+    Args:
+        pixels: In ``layout``.
+        layout: One letter per axis.
+        transform: Scale, mean and std.
+        volume: The card's mean volume, float32 (T, H, W, C), in place of the mean.
+    """
+    mean, std = statistics(layout, transform, volume)
     return (pixels.astype(np.float32) / np.float32(transform.scale) - mean) / std
+
+
+def statistics(layout: str, transform: Transform, volume: Optional[np.ndarray] = None) -> Tuple[np.ndarray, np.ndarray]:
+    """Return mean and std, float32, in shapes that broadcast against values in ``layout``; as :func:`normalised`."""
+    axes = [axis for axis in layout if axis in "CTHW"]
+    shape = [-1 if axis == "C" else 1 for axis in axes]
+    std = np.asarray(transform.std, np.float32).reshape(shape)
+    if volume is None:
+        return np.asarray(transform.mean, np.float32).reshape(shape), std
+    return np.ascontiguousarray(volume.transpose(["THWC".index(axis) for axis in axes])), std
 
 
 def compare(reference: np.ndarray, graph: np.ndarray, name: str) -> Parity:

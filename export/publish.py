@@ -19,15 +19,17 @@ def publish(
     write: Callable[[Path], None],
     measure: Callable[[Path], Parity],
     distributions: Sequence[str],
+    outputs: int = 1,
 ) -> GraphRecord:
     """Write ``model.<format>`` and, last, its record; an earlier graph stays until the new one has passed the gate.
 
     Args:
         request: The export.
-        tensors: Inputs and, last, the output of the graph, as read from it.
+        tensors: Inputs and, last, the outputs of the graph, as read from it.
         write: Writes the graph under the path it is given.
         measure: Says how far that graph is from the framework.
         distributions: Packages whose versions go into the record.
+        outputs: How many outputs there are.
 
     Raises:
         ShortfallError: the graph drifts from its framework; nothing was replaced.
@@ -49,8 +51,8 @@ def publish(
         checkpoint=str(request.checkpoint),
         checkpoint_sha256=request.checkpoint_sha256,
         opset=request.opset if request.format == "onnx" else 0,
-        inputs=list(tensors[:-1]),
-        outputs=list(tensors[-1:]),
+        inputs=list(tensors[:-outputs]),
+        outputs=list(tensors[-outputs:]),
         versions=versions(list(distributions)),
         parity=figures,
         transform_digest=request.card.digest("transform"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Sequence
 
+from export.checkpoint_files import CheckpointFiles, exists, one_file, tensorflow_files
 from export.gate import within
 from pipeline.artifact import digest_of, sha256_file
 from pipeline.card import ROOT, Card
@@ -25,7 +26,7 @@ class ExportRequest:
 
     Attributes:
         card: The model card, overrides applied.
-        checkpoint: The file of trained weights, and its digest.
+        checkpoint: The file of trained weights, for TensorFlow the prefix of its files, and their digest.
         output: Folder for the graph and its record.
         format: What to write: ``onnx``, ``pb``, ``mindir`` or ``air``.
         batch: Batch size of the graph, -1 for a symbolic one.
@@ -107,8 +108,8 @@ def make_request(card: Card, args: argparse.Namespace, formats: Sequence[str]) -
     checkpoint = find_checkpoint(card, args.checkpoint)
     return ExportRequest(
         card=card,
-        checkpoint=checkpoint,
-        checkpoint_sha256=sha256_file(checkpoint),
+        checkpoint=checkpoint.path,
+        checkpoint_sha256=checkpoint.digest(),
         output=args.output or ROOT / "build" / card.name / "graph",
         format=chosen,
         batch=DYNAMIC if args.dynamic_batch else args.batch or card.input.batch,
@@ -119,17 +120,16 @@ def make_request(card: Card, args: argparse.Namespace, formats: Sequence[str]) -
     )
 
 
-def find_checkpoint(card: Card, given: Optional[Path]) -> Path:
-    """Return the file of trained weights; there is no export without one.
+def find_checkpoint(card: Card, given: Optional[Path]) -> CheckpointFiles:
+    """Return the files of trained weights; there is no export without them.
 
     Raises:
-        RequestError: neither option nor card names one, or there is no such file.
+        RequestError: neither option nor card names one, there is no such file, or a part of it is missing.
     """
     if given is None and not card.model.checkpoint:
         raise RequestError("model.checkpoint is empty", card.path, "give --checkpoint FILE")
     path = given or card.resolve(card.model.checkpoint)
-    if not path.exists():
+    several = card.model.framework == "tensorflow"
+    if not (exists(path) if several else path.exists()):
         raise RequestError("no such checkpoint", path, "give --checkpoint FILE" if given is None else "check the path")
-    if not path.is_file():
-        raise RequestError("is not a file, expected a checkpoint", path, "check --checkpoint")
-    return path
+    return tensorflow_files(path) if several else one_file(path)

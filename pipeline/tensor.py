@@ -60,7 +60,7 @@ class TensorSpec:
 
     def __str__(self) -> str:
         extents = "x".join("N" if extent == DYNAMIC else str(extent) for extent in self.shape)
-        return f"{self.name} {self.dtype} {extents} {self.layout}"
+        return f"{self.name} {self.dtype} {extents} {self.layout}" if self.shape else f"{self.name} {self.dtype} scalar"
 
 
 def check_feed(model: TensorSpec, batches: TensorSpec, model_file: object, batch_folder: object) -> None:

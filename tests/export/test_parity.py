@@ -38,6 +38,26 @@ def test_normalising_takes_the_recipe_s_three_float32_steps():
         assert np.array_equal(found[0, channel].ravel(), np.array(expected, np.float32))
 
 
+@pytest.mark.parametrize("layout", ["NTHWC", "NCTHW"])
+def test_normalising_takes_the_mean_volume_in_place_of_the_mean(layout):
+    overrides = ["transform.mean=[9,9,9]", "transform.scale=1.0", "transform.std=[1,2,4]"]
+    transform = cards.load("3d_resnet", overrides).transform
+    random = np.random.default_rng(0)
+    volume = random.uniform(60, 130, (4, 5, 6, 3)).astype(np.float32)
+    clips = random.integers(0, 256, (2, 4, 5, 6, 3)).astype(np.uint8)
+    axes = [0, *("NTHWC".index(axis) for axis in layout[1:])]
+    found = parity.normalised(clips.transpose(axes), layout, transform, volume)
+    expected = (clips.astype(np.float32) - volume) / np.array([1, 2, 4], np.float32)
+    assert found.dtype == np.float32 and np.array_equal(found, expected.transpose(axes))
+
+
+def test_statistics_of_several_clips_per_item_broadcast():
+    transform = cards.load("3d_resnet").transform
+    clips = np.random.default_rng(0).integers(0, 256, (2, 5, 3, 2, 4, 6)).astype(np.uint8)
+    found = parity.normalised(clips, "NKCTHW", transform)
+    assert np.array_equal(found[:, 1], parity.normalised(clips[:, 1], "NCTHW", transform))
+
+
 def test_compare_gives_difference_size_and_cosine():
     figures = parity.compare(LOGITS, LOGITS + np.float32(0.5), "reference")
     assert figures.max_abs_diff == pytest.approx(0.5, abs=1e-6)

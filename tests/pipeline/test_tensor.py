@@ -15,6 +15,12 @@ def test_bytes_of_the_published_batch() -> None:
         _ = SPEC.with_batch(DYNAMIC).nbytes
 
 
+def test_tensor_without_a_batch_axis_stays_as_it_is() -> None:
+    accuracy = TensorSpec("output", "float32", (), "")
+    assert accuracy.with_batch(4) == accuracy
+    assert (str(accuracy), accuracy.nbytes) == ("output float32 scalar", 4)
+
+
 def test_matching_and_symbolic_batches_pass() -> None:
     check_feed(SPEC, SPEC, "m", "b")
     check_feed(SPEC.with_batch(DYNAMIC), SPEC, "m", "b")

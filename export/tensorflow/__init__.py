@@ -1,0 +1,1 @@
+"""Exporter for TensorFlow checkpoints; the only package that imports tensorflow."""

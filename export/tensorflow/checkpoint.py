@@ -1,0 +1,73 @@
+"""Checkpoints of TensorFlow's Saver into arrays, read by TensorFlow, compared by us.
+
+Restoring into a graph would not do: with resource variables, TensorFlow 2 restores a variable of another shape
+without a word, and the published training has one class more than the published freezing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, Tuple
+
+import numpy as np
+import tensorflow as tf
+
+from export.tensorflow.c3d import C3d
+from export.tensorflow.recognition import OBJECT_BASED, describe, differences, kind_of
+from pipeline.card import Card
+from pipeline.errors import RequestError, last_line
+
+
+def load_weights(network: C3d, prefix: Path, card: Card) -> Dict[str, np.ndarray]:
+    """Return the value of every variable of a network by name, float32.
+
+    What training alone needs is left out: slots of optimizers and averages, whose names go on after a variable's, and
+    scalars, such as the powers of Adam's betas and the count of steps.
+
+    Args:
+        network: The network.
+        prefix: The checkpoint, as TensorFlow opens it.
+        card: For the message.
+
+    Raises:
+        RequestError: no checkpoint of TensorFlow, a damaged one, one that does not fit the network, or NaN in it.
+    """
+    reader = _open(prefix)
+    expected = network.variables()
+    shapes = {name: tuple(shape) for name, shape in sorted(reader.get_variable_to_shape_map().items())}
+    found = {name: shape for name, shape in shapes.items() if not _is_training(name, shape, expected)}
+    problems = differences(expected, found)
+    if problems:
+        asked = f"card {card.name} (C3D, {network.classes} classes)"
+        seems, todo = describe(network, found)
+        raise RequestError(f"does not fit {asked}; {'; '.join(problems)}; it seems to be {seems}", prefix, todo)
+    return {name: _read(reader, name, prefix) for name in expected}
+
+
+def _open(prefix: Path) -> Any:
+    try:
+        return tf.train.load_checkpoint(str(prefix))
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        if prefix.is_file():
+            raise RequestError(f"is {kind_of(prefix)}", prefix, "check --checkpoint and --model") from None
+        raise RequestError(f"TensorFlow cannot read it ({last_line(error)})", prefix, "copy it again") from None
+
+
+def _read(reader: Any, name: str, prefix: Path) -> np.ndarray:
+    try:
+        value = np.asarray(reader.get_tensor(name))
+    except (tf.errors.OpError, RuntimeError, IndexError) as error:
+        raise RequestError(f"{name} cannot be read ({last_line(error)})", prefix, "copy it again") from None
+    # bfloat16 is no NumPy type of its own: its kind is V.
+    if value.dtype.kind not in "fV":
+        raise RequestError(f"{name} is {value.dtype}, expected float32", prefix, "check --checkpoint")
+    value = value.astype(np.float32)
+    if not np.isfinite(value).all():
+        raise RequestError(f"{name} holds NaN or infinite values", prefix, "take an earlier checkpoint")
+    return value
+
+
+def _is_training(name: str, shape: Tuple[int, ...], expected: Dict[str, Tuple[int, ...]]) -> bool:
+    if name in expected or name == OBJECT_BASED:
+        return False
+    return not shape or any(f"/{own}/" in f"/{name}" for own in expected)
