@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Optional
 
 import numpy as np
 
 from pipeline.card import Card, Transform
-from pipeline.errors import RequestError
+from pipeline.mean_volume import read_mean_volume
 
 
 def value_table(transform: Transform) -> np.ndarray:
@@ -30,17 +31,9 @@ def mean_volume(path: str, frames: int, size: int) -> np.ndarray:
         float32 (T, C, H, W).
 
     Raises:
-        RequestError: the file is no .npy file of float32 (T, H, W, C).
+        RequestError: as :func:`pipeline.mean_volume.read_mean_volume`.
     """
-    shape = (frames, size, size, 3)
-    try:
-        volume = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise RequestError(f"transform.mean_volume cannot be read ({error})", path, "expected a .npy file") from None
-    if not isinstance(volume, np.ndarray) or volume.dtype != np.float32 or volume.shape != shape:
-        found = f"{volume.dtype} {volume.shape}" if isinstance(volume, np.ndarray) else "several arrays"
-        raise RequestError(f"transform.mean_volume holds {found}, expected float32 {shape}", path)
-    return np.ascontiguousarray(volume.transpose(0, 3, 1, 2))
+    return np.ascontiguousarray(read_mean_volume(Path(path), frames, size).transpose(0, 3, 1, 2))
 
 
 def volume_path(card: Card) -> Optional[str]:
