@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--batches", metavar="DIR", help="folder of the batches (default: build/CARD/batches)")
     add("--file", type=positive, default=1, metavar="N", help="the N-th batch file is the input (default: 1)")
-    add("--output", metavar="DIR", help="where drift.json goes (default: build/CARD/drift)")
+    add("--output", metavar="DIR", help="where drift.json and drift.html go (default: build/CARD/drift)")
     add("--top", type=positive, default=10, metavar="N", help="layers per list (default: 10)")
     add("--min-cosine", type=fraction, default=0.99, metavar="X", help="limit per layer (default: 0.99)")
     add("--max-relative", type=fraction, default=0.05, metavar="X", help="limit per layer (default: 0.05)")
@@ -75,6 +75,7 @@ def _drift(args: argparse.Namespace) -> int:
     write_json(output / "drift.json", "drift", VERSION, {**record, "limits": asdict(limits), **asdict(drift)})
     _show(drift, limits, args.top, console)
     console.result(f"wrote {output / 'drift.json'}")
+    _write_page(card.name, args.against, len(feed), drift, limits, output / "drift.html", console)
     first = drift.first(limits)
     if args.gate and first is not None:
         raise ShortfallError(
@@ -83,6 +84,25 @@ def _drift(args: argparse.Namespace) -> int:
             args.against,
         )
     return 0
+
+
+def _write_page(
+    card: str, against: str, clips: int, drift: Drift, limits: Limits, path: Path, console: Console
+) -> None:
+    from pipeline.artifact import write_text
+    from pipeline.errors import RequestError
+    from scripts.report import require_libraries
+
+    try:
+        require_libraries()
+    except RequestError as missing:
+        console.say(f"no page: {missing.what}; {missing.todo}")
+        return
+    from scripts.pages.drift_page import drift_page
+    from scripts.pages.render import render
+
+    write_text(path, render(drift_page(card, against, clips, drift, limits)))
+    console.result(f"wrote {path}")
 
 
 def _graph(folder: Path) -> Path:
