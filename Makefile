@@ -36,7 +36,7 @@ CONVERT = $(CORE) -m convert $(CARD) --graph $(dir $(GRAPH)) --soc $(SOC) $(call
 ENGINE_OPTIONS = $(call option,--engine,ENGINE) $(call option,--devices,DEVICES) $(call option,--precision,PRECISION) \
   $(call option,--streams,STREAMS) $(call option,--requests,REQUESTS)
 INFER = $(CORE) -m infer $(CARD) --compiled $(dir $(COMPILED)) --batches $(dir $(MANIFEST)) \
-  $(ENGINE_OPTIONS) $(call option,--warmup,WARMUP) $(if $(VERIFY),--verify)
+  $(ENGINE_OPTIONS) $(call option,--warmup,WARMUP) $(call option,--output-format,OUTPUT_FORMAT) $(if $(VERIFY),--verify)
 
 # Each framework has a virtual environment of its own, because the four do not share one.
 FRAMEWORK := $(shell sed -n 's/^framework *= *"\(.*\)".*/\1/p' models/$(MODEL).toml 2>/dev/null)
@@ -83,8 +83,8 @@ demo: ## everything on this machine's CPU: synthetic videos, a small trained mod
 graph: $(GRAPH) ## checkpoint -> ONNX, frozen .pb or MINDIR ## CHECKPOINT BATCH DTYPE GRAPH_FORMAT=onnx|pb|mindir|air
 batches: $(MANIFEST) ## dataset -> batches ## VIDEO_PATH ANNOTATION_PATH SUBSET BATCH LAYOUT DTYPE MAX_CLIPS LIMIT WORKERS STRICT=1
 om: $(if $(SEVERAL),several,$(COMPILED)) ## graph -> compiled model (.om, or OpenVINO IR with SOC=cpu) ## SOC BATCH=10 or BATCH=1,4,8 DYNAMIC_BATCH=1,4,8 FORMAT PRECISION_MODE OUT_NODES OP_SELECT_IMPLMODE ATC_LOG ATC_ARG='--name=value ...' DRY_RUN=1
-infer: $(if $(LOOP),loop,$(SCORES)) ## batches x compiled model -> scores, throughput ## ENGINE=acl|ais_bench|msame|openvino|onnxruntime DEVICES=0,1 PRECISION STREAMS REQUESTS WARMUP VERIFY=1 LOOP
-accuracy: $(ACCURACY) ## scores -> val.json, accuracy.json ## K MAX_CLIPS IGNORE=1 MIN_ACCURACY
+infer: $(if $(LOOP),loop,$(SCORES)) ## batches x compiled model -> scores, throughput ## ENGINE=acl|ais_bench|msame|openvino|onnxruntime DEVICES=0,1 PRECISION STREAMS REQUESTS WARMUP VERIFY=1 LOOP OUTPUT_FORMAT=bin|npy|txt
+accuracy: $(ACCURACY) ## scores -> val.json, accuracy.json ## K MAX_CLIPS IGNORE=1 MIN_ACCURACY ACTIVATION TIES=last MEAN_CLASS=union FIRST_VIDEOS BATCH_ACCURACY
 
 # One model per batch size comes from a graph with an open one: BATCH=1,2,... asks for it.
 sweep: ## throughput and latency per batch size, on the CPU or an NPU ## BATCHES=1,2,4,8,10,16 SOC SECONDS ROUNDS ENGINE PRECISION STREAMS REQUESTS
@@ -148,7 +148,9 @@ loop: $(COMPILED) $(MANIFEST)
 
 $(ACCURACY): $(SCORES) FORCE
 	@$(CORE) -m postprocess $(CARD) --batches $(dir $(MANIFEST)) --scores $(dir $(SCORES)) --output $(dir $@) -k $(K) \
-	  $(call option,--max-clips,MAX_CLIPS) $(call option,--min-accuracy,MIN_ACCURACY) $(if $(IGNORE),--ignore)
+	  $(call option,--max-clips,MAX_CLIPS) $(call option,--min-accuracy,MIN_ACCURACY) $(if $(IGNORE),--ignore) \
+	  $(call option,--activation,ACTIVATION) $(call option,--ties,TIES) $(call option,--mean-class,MEAN_CLASS) \
+	  $(call option,--first-videos,FIRST_VIDEOS) $(call option,--batch-accuracy,BATCH_ACCURACY)
 
 $(DEMO): FORCE $(CORE_READY)
 	@$(CORE) -m scripts.demo_dataset build/demo_data --quiet --subset $(if $(filter-out validation,$(SUBSET)),all,validation)

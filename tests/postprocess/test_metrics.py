@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from postprocess.metrics import best, mean_of, proportion, ranks, video_scores, wilson
+from postprocess.metrics import activated, best, mean_of, proportion, ranks, video_scores, wilson
 
 
 @pytest.mark.parametrize(
@@ -97,3 +97,34 @@ def test_ranks_are_places_in_the_order_of_best() -> None:
     truth = rng.integers(0, 9, size=200)
     order = best(scores, 9)
     assert ranks(scores, truth).tolist() == [order[row].tolist().index(truth[row]) for row in range(200)]
+
+
+@pytest.mark.parametrize("ties", ["first", "last"])
+def test_ranks_are_places_in_the_order_whatever_the_ties(ties: str) -> None:
+    rng = np.random.default_rng(5)
+    # Few different values, so that most of them are tied; some are no numbers.
+    scores = rng.integers(0, 3, (200, 7)).astype(np.float32)
+    scores[rng.random(scores.shape) < 0.1] = np.nan
+    order = best(scores, 7, ties)
+    assert (np.sort(order, axis=1) == np.arange(7)).all()
+    for row, places in zip(scores, order):
+        keys = [(-np.inf if np.isnan(row[c]) else -row[c], c if ties == "first" else -c) for c in range(7)]
+        assert places.tolist() == sorted(range(7), key=keys.__getitem__)
+    for truth in range(7):
+        assert (order[np.arange(200), ranks(scores, np.full(200, truth), ties)] == truth).all()
+
+
+def test_last_of_equal_classes_is_the_last_index_that_attains_the_maximum() -> None:
+    scores = np.array([[1, 2, 2, 0], [0, 0, 0, 0]], np.float32)
+    assert best(scores, 1, "last").tolist() == [[2], [3]]
+    assert best(scores, 4, "last").tolist() == [[2, 1, 0, 3], [3, 2, 1, 0]]
+
+
+def test_naive_softmax_is_float32_and_overflows_where_the_recipes_does() -> None:
+    rows = np.array([[88.0, 0.0], [89.0, 0.0], [-150.0, -200.0], [1.0, 2.0]], np.float32)
+    found = activated(rows, "naive-softmax")
+    np.testing.assert_allclose(found[0], [1.0, 0.0], atol=1e-30)
+    assert np.isnan(found[1]).tolist() == [True, False] and np.isnan(found[2]).all()
+    np.testing.assert_allclose(found[3], activated(rows[3:], "softmax")[0], atol=1e-6)
+    # As NumPy's argmax takes them.
+    assert best(found, 1)[:, 0].tolist() == found.argmax(axis=1).tolist() == [0, 0, 0, 1]
