@@ -4,7 +4,11 @@
 # Variables are the stages' options in capitals: make accuracy MAX_CLIPS=10 is postprocess --max-clips 10.
 
 MODEL ?= 3d_resnet
-BATCH ?= 10
+# An entry of the card, or of SET where that overrides it, without quotes.
+entry = $(or $(patsubst $(1).$(2)=%,%,$(filter $(1).$(2)=%,$(SET))),$(shell sed -n 's/^$(2) *= *"*\([^"]*\)"*$$/\1/p' models/$(MODEL).toml 2>/dev/null))
+ifndef BATCH
+BATCH := $(or $(call entry,input,batch),10)
+endif
 BATCHES ?= 1,2,4,8,10,16
 K ?= 1
 SOC ?= auto
@@ -39,7 +43,7 @@ INFER = $(CORE) -m infer $(CARD) --compiled $(dir $(COMPILED)) --batches $(dir $
   $(ENGINE_OPTIONS) $(call option,--warmup,WARMUP) $(call option,--output-format,OUTPUT_FORMAT) $(if $(VERIFY),--verify)
 
 # Each framework has a virtual environment of its own, because the four do not share one.
-FRAMEWORK := $(shell sed -n 's/^framework *= *"\(.*\)".*/\1/p' models/$(MODEL).toml 2>/dev/null)
+FRAMEWORK := $(firstword $(call entry,model,framework))
 EXPORT_ENV := $(patsubst pytorch,torch,$(or $(FRAMEWORK),pytorch))
 ifdef PYTHON
 CORE := $(PYTHON)
