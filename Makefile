@@ -71,8 +71,8 @@ DEMO := build/demo_data/annotation.json
 .DEFAULT_GOAL := help
 # The stages write under temporary names, so nothing has to be deleted when one fails or is interrupted.
 .PRECIOUS: $(GRAPH) $(MANIFEST) $(COMPILED) $(SCORES) $(ACCURACY)
-.PHONY: help demo graph batches om several infer loop accuracy report sweep swept predict drift doctor explain npu-selftest \
-  test test-pytorch test-tensorflow test-paddle test-mindspore browser lint clean FORCE
+.PHONY: help demo graph batches om several infer loop accuracy report sweep swept predict drift parity doctor explain \
+  npu-selftest test test-pytorch test-tensorflow test-paddle test-mindspore browser lint clean FORCE
 
 help: ## show this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -115,6 +115,13 @@ drift: $(MANIFEST) $(if $(AGAINST),,$(COMPILED)) $(DRIFT_READY) ## where graph a
 	@$(CORE) -m scripts.drift $(CARD) --graph $(dir $(GRAPH)) --batches $(dir $(MANIFEST)) --output $(BUILD)/drift \
 	  --against '$(or $(AGAINST),$(dir $(COMPILED)))' $(call option,--top,TOP) $(if $(GATE),--gate) \
 	  $(call option,--min-cosine,MIN_COSINE) $(call option,--max-relative,MAX_RELATIVE)
+
+parity: $(COMPILED) $(MANIFEST) $(EXPORT_READY) ## framework, graph and compiled model on the same clips ## CLIPS=20 MAX_DIFF MIN_COSINE MIN_TOP1 ENGINE PRECISION
+	@$(CORE) -m scripts.parity $(CARD) --graph $(dir $(GRAPH)) --compiled $(dir $(COMPILED)) --batches $(dir $(MANIFEST)) \
+	  --output $(BUILD)/parity --export-python $(EXPORT) $(call option,--checkpoint,CHECKPOINT) \
+	  $(call option,--clips,CLIPS) $(call option,--max-diff,MAX_DIFF) $(call option,--min-cosine,MIN_COSINE) \
+	  $(call option,--min-top1,MIN_TOP1) $(call option,--engine,ENGINE) $(call option,--precision,PRECISION) \
+	  $(call option,--devices,DEVICES)
 
 # make hands its variables on in the environment, so a pasted line needs no quoting here.
 export CODE

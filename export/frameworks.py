@@ -53,15 +53,16 @@ FRAMEWORKS = {
 def load_exporter(framework: Framework) -> ModuleType:
     """Import a framework and return the module that exports its checkpoints.
 
-    Every such module has these functions:
+    Every such module has these functions, where ``Run`` is :data:`export.run.Run`:
 
     - ``export_graph(request: ExportRequest, console: Console) -> GraphRecord`` writes a graph and its record.
-    - ``load_network(request: ExportRequest) -> Run`` returns the network with the weights of ``request.checkpoint``, in
-      evaluation mode: from normalised float32 values in the card's layout, whatever ``request.input_dtype`` is and
-      for any batch size, to the float32 values of the tensor ``request.logits``.
-    - ``load_graph(path: Path) -> Run`` returns a graph that it exported, executed on this machine's CPU by a runtime
-      that is not the one under test: from a batch as the graph takes it (uint8 where it takes pixels) to its last
-      output. For ONNX that is :func:`export.onnx_graph.load`.
+    - ``load_network(request: ExportRequest) -> Run`` returns the card's network with the weights of
+      ``request.checkpoint``, in evaluation mode and in the framework's eager mode where it has one. It takes
+      normalised float32 values in the card's layout, of any batch size and whatever ``request.input_dtype`` says, and
+      gives what the tensor ``request.logits`` says: with the card's softmax and mean over clips.
+    - ``load_graph(path: Path) -> Run`` returns a graph that the exporter wrote, executed on this machine's CPU by a
+      runtime that reads that very file. It takes batches as the graph does (uint8 where it takes pixels) and gives the
+      last of its outputs. An exporter of ONNX alone needs none: :func:`export.onnx_graph.load` is used.
 
     Raises:
         RequestError: a library is missing or cannot be imported.

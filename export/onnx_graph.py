@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, List
+from typing import Callable, Iterable, List
 
 import numpy as np
 import onnx
@@ -62,11 +62,17 @@ def describe(model: ModelProto, expected: Iterable[TensorSpec]) -> List[TensorSp
 
 def run(path: PathLike, batches: Iterable[np.ndarray]) -> np.ndarray:
     """Run a graph of one input and one output in ONNX Runtime on the CPU and return all its rows."""
+    graph = load(path)
+    return np.concatenate([graph(batch) for batch in batches])
+
+
+def load(path: PathLike) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a graph of one input, executed by ONNX Runtime on the CPU: from a batch to the graph's last output."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (feed,) = session.get_inputs()
-    return np.concatenate([session.run(None, {feed.name: batch})[0] for batch in batches])
+    return lambda batch: session.run(None, {feed.name: batch})[-1]
 
 
 def _constants_to_initializers(model: ModelProto) -> ModelProto:

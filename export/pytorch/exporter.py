@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 import onnx
@@ -47,16 +48,35 @@ def export_graph(request: ExportRequest, console: Console) -> GraphRecord:
     return publish(request, tensors, lambda path: onnx.save(model, str(path)), compare, _DISTRIBUTIONS)
 
 
+def load_network(request: ExportRequest) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the card's network with the checkpoint's weights: normalised batches, float32, to outputs, float32.
+
+    Raises:
+        RequestError: a card or a checkpoint that does not fit.
+    """
+    network = load_weights(build_network(request.card), request.checkpoint, request.card)
+    return _eager(Deployed(network, request.card))
+
+
 def measure(network: nn.Module, graph: Path, request: ExportRequest) -> Parity:
     """Return how far a graph's rows are from the network's, in evaluation mode, on pixels new to both.
 
     The network gets normalised values also where the graph takes pixels, so that the folding is part of the test.
     """
-    whole, classes = Deployed(network, request.card).eval(), request.card.model.classes
+    eager, classes = _eager(Deployed(network, request.card)), request.card.model.classes
     pixels = parity.probe_batches(request.input)
     values = [parity.normalised(batch, request.input.layout, request.card.transform) for batch in pixels]
-    with torch.inference_mode():
-        reference = np.concatenate([whole(torch.from_numpy(batch)).numpy() for batch in values])
+    reference = np.concatenate([eager(batch) for batch in values])
     batches = pixels if request.input_dtype == "uint8" else values
     found = onnx_graph.run(graph, batches)
     return parity.compare(reference.reshape(-1, classes), found.reshape(-1, classes), "PyTorch eager")
+
+
+def _eager(network: nn.Module) -> Callable[[np.ndarray], np.ndarray]:
+    network.eval()
+
+    def call(values: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return network(torch.from_numpy(values)).numpy()
+
+    return call
