@@ -38,6 +38,7 @@ class Graph:
     # Clips of one video per item, 0 for an input without that axis; with average, the graph gives their mean.
     clips: int = 0
     average: bool = False
+    classes: int = CLASSES
     # Of a frozen graph: labels as a second input and the accuracy as a second output, as c3d_tf was published.
     batch_accuracy: bool = False
 
@@ -53,9 +54,9 @@ class Graph:
 
     @property
     def output_specs(self) -> list:
-        logits = TensorSpec("output", "float32", (self.batch, CLASSES), "NC")
+        logits = TensorSpec("output", "float32", (self.batch, self.classes), "NC")
         if self.clips and not self.average:
-            logits = TensorSpec("output", "float32", (self.batch, self.clips, CLASSES), "NKC")
+            logits = TensorSpec("output", "float32", (self.batch, self.clips, self.classes), "NKC")
         features = TensorSpec("features", "float32", (self.batch, self.width), "NC")
         return [logits, features] if self.features else [logits]
 
@@ -64,13 +65,16 @@ class Graph:
         random = np.random.RandomState(self.seed)
         kernel = random.randn(self.width, self.shape[0], 3, 3, 3) * 0.1
         return tuple(  # type: ignore[return-value]
-            array.astype(np.float32) for array in (kernel, random.randn(CLASSES, self.width), random.randn(CLASSES))
+            array.astype(np.float32)
+            for array in (kernel, random.randn(self.classes, self.width), random.randn(self.classes))
         )
 
     def reference(self, clips: np.ndarray) -> np.ndarray:
         """Return the output for ``clips`` (N, C, T, H, W) or (N, K, C, T, H, W), computed with NumPy in float64."""
         if self.clips:
-            rows = replace(self, clips=0).reference(clips.reshape(-1, *self.shape)).reshape(-1, self.clips, CLASSES)
+            rows = (
+                replace(self, clips=0).reference(clips.reshape(-1, *self.shape)).reshape(-1, self.clips, self.classes)
+            )
             return rows.mean(axis=1) if self.average else rows
         kernel, matrix, bias = (array.astype(np.float64) for array in self.weights())
         padded = np.pad(clips.astype(np.float64), [(0, 0), (0, 0), (1, 1), (1, 1), (1, 1)])
@@ -117,7 +121,7 @@ def _take_items_apart(graph: Graph, nodes: list, constants: Dict[str, np.ndarray
     from onnx import helper
 
     constants["apart"] = np.array([-1, *graph.shape], np.int64)
-    constants["together"] = np.array([-1, graph.clips, CLASSES], np.int64)
+    constants["together"] = np.array([-1, graph.clips, graph.classes], np.int64)
     nodes.insert(1, helper.make_node("Reshape", ["clips", "apart"], ["every"]))
     nodes[2].input[0] = "every"
     nodes[-1].output[0] = "rows"

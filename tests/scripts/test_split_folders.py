@@ -10,6 +10,8 @@ from typing import Dict, List
 
 import pytest
 
+from pipeline.card import load as load_card
+from preprocess.annotations import read_annotation
 from scripts.class_folders import divide
 from tests.command import refused, stage
 from tests.formula import DATA
@@ -78,6 +80,15 @@ def test_links(videos: Path, tmp_path: Path) -> None:
     assert other.read_text() == "mine"
     other.rename(other.with_name("mine.avi"))
     refused(stage("scripts.split_folders", videos, tmp_path / "out", "--as", "links"), "is not of this division")
+
+
+def test_the_preprocess_stage_reads_the_links(videos: Path, tmp_path: Path) -> None:
+    split(videos, tmp_path / "out", "--as", "links")
+    base = Path(DATA / "post_items_card.toml").read_text()
+    card = tmp_path / "card.toml"
+    card.write_text(base.replace('"rawframes"\n', '"folders"\n').replace('labels = "ucf101"', 'labels = ""'))
+    annotation = read_annotation(load_card(str(card)), str(tmp_path / "out"), "val")
+    assert [f"{entry.label}/{entry.id}.avi" for entry in annotation.entries] == GOLDEN["split"]["val"]
 
 
 def test_move_when_told_to_and_to_the_end_after_an_interruption(videos: Path, tmp_path: Path) -> None:
