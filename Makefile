@@ -10,6 +10,7 @@ ifndef BATCH
 BATCH := $(or $(call entry,input,batch),10)
 endif
 BATCHES ?= 1,2,4,8,10,16
+CALIBRATION ?= 300
 K ?= 1
 SOC ?= auto
 BUILD ?= build/$(MODEL)
@@ -23,9 +24,15 @@ endif
 comma := ,
 # BATCH=1,4,8 makes one model per batch size, DYNAMIC_BATCH=1,4,8 one model for all: both from a symbolic graph.
 SEVERAL := $(findstring $(comma),$(BATCH))
-RUN := $(SOC)-$(if $(DYNAMIC_BATCH),dynamic,b$(BATCH))
+# PRECISION=int8 is a model of its own; bf16 is other arithmetic with the same model.
+INT8 := $(filter int8,$(PRECISION))
+RUN := $(SOC)-$(if $(DYNAMIC_BATCH),dynamic,b$(BATCH))$(if $(INT8),-int8)
+SCORED := $(RUN)$(if $(filter bf16,$(PRECISION)),-bf16)
 GRAPH_BATCH := $(if $(DYNAMIC_BATCH)$(SEVERAL),--dynamic-batch,--batch $(BATCH) --reuse-dynamic)
 CARD = --model $(MODEL) $(foreach entry,$(SET),--set $(entry)) $(if $(QUIET),--quiet)
+ifneq ($(and $(INT8),$(DYNAMIC_BATCH)$(SEVERAL)),)
+$(error PRECISION=int8 takes one batch size, BATCH=N)
+endif
 ifneq ($(words $(BUILD) $(MODEL) $(SOC) $(BATCH)),4)
 $(error BUILD, MODEL, SOC and BATCH take one word each: make cannot handle blanks in them)
 endif
@@ -35,7 +42,10 @@ option = $(if $($(2)),$(1) '$($(2))')
 CONVERT = $(CORE) -m convert $(CARD) --graph $(dir $(GRAPH)) --soc $(SOC) $(call option,--format,FORMAT) \
   $(call option,--precision-mode,PRECISION_MODE) $(call option,--out-nodes,OUT_NODES) \
   $(call option,--op-select-implmode,OP_SELECT_IMPLMODE) $(call option,--log,ATC_LOG) \
-  $(foreach word,$(ATC_ARG),--atc-arg=$(word)) $(if $(DRY_RUN),--dry-run)
+  $(foreach word,$(ATC_ARG),--atc-arg=$(word)) $(if $(DRY_RUN),--dry-run) \
+  $(if $(INT8),--precision int8 --calibration $(dir $(CALIBRATED)) --calibration-clips $(CALIBRATION))
+QUANTIZE = $(CORE) -m scripts.quantize $(CARD) --build $(BUILD) --batch $(BATCH) --calibration-clips $(CALIBRATION) \
+  $(call option,--max-accuracy-drop,MAX_ACCURACY_DROP) $(call option,--max-clips,MAX_CLIPS)
 
 ENGINE_OPTIONS = $(call option,--engine,ENGINE) $(call option,--devices,DEVICES) $(call option,--precision,PRECISION) \
   $(call option,--streams,STREAMS) $(call option,--requests,REQUESTS)
@@ -57,20 +67,22 @@ CORE_READY := $(VENV)/core/.ready
 DRIFT_READY := $(VENV)/core/.ready-drift
 PLOT_READY := $(VENV)/core/.ready-plot
 REPORT_READY := $(VENV)/core/.ready-report
+QUANTIZE_READY := $(VENV)/core/.ready-quantize
 EXPORT_READY := $(VENV)/$(EXPORT_ENV)/.ready
 TEST_READY := $(VENV)/torch/.ready-all
 endif
 
 GRAPH := $(BUILD)/graph/model.json
 MANIFEST := $(BUILD)/batches/manifest.json
+CALIBRATED := $(BUILD)/calibration/manifest.json
 COMPILED := $(BUILD)/compiled/$(RUN)/model.json
-SCORES := $(BUILD)/scores/$(RUN)/summary.json
-ACCURACY := $(BUILD)/results/$(RUN)/accuracy.json
+SCORES := $(BUILD)/scores/$(SCORED)/summary.json
+ACCURACY := $(BUILD)/results/$(SCORED)/accuracy.json
 DEMO := build/demo_data/annotation.json
 
 .DEFAULT_GOAL := help
 # The stages write under temporary names, so nothing has to be deleted when one fails or is interrupted.
-.PRECIOUS: $(GRAPH) $(MANIFEST) $(COMPILED) $(SCORES) $(ACCURACY)
+.PRECIOUS: $(GRAPH) $(MANIFEST) $(CALIBRATED) $(COMPILED) $(SCORES) $(ACCURACY)
 .PHONY: help demo graph batches om several infer loop accuracy report sweep swept predict drift parity doctor explain \
   npu-selftest test test-pytorch test-tensorflow test-paddle test-mindspore browser lint clean FORCE
 
@@ -86,8 +98,8 @@ demo: ## everything on this machine's CPU: synthetic videos, a small trained mod
 
 graph: $(GRAPH) ## checkpoint -> ONNX, frozen .pb or MINDIR ## CHECKPOINT BATCH DTYPE GRAPH_FORMAT=onnx|pb|mindir|air
 batches: $(MANIFEST) ## dataset -> batches ## VIDEO_PATH ANNOTATION_PATH SUBSET BATCH LAYOUT DTYPE MAX_CLIPS LIMIT WORKERS STRICT=1
-om: $(if $(SEVERAL),several,$(COMPILED)) ## graph -> compiled model (.om, or OpenVINO IR with SOC=cpu) ## SOC BATCH=10 or BATCH=1,4,8 DYNAMIC_BATCH=1,4,8 FORMAT PRECISION_MODE OUT_NODES OP_SELECT_IMPLMODE ATC_LOG ATC_ARG='--name=value ...' DRY_RUN=1
-infer: $(if $(LOOP),loop,$(SCORES)) ## batches x compiled model -> scores, throughput ## ENGINE=acl|ais_bench|msame|openvino|onnxruntime DEVICES=0,1 PRECISION STREAMS REQUESTS WARMUP VERIFY=1 LOOP OUTPUT_FORMAT=bin|npy|txt
+om: $(if $(SEVERAL),several,$(COMPILED)) ## graph -> compiled model (.om, or OpenVINO IR with SOC=cpu) ## SOC BATCH=10 or BATCH=1,4,8 DYNAMIC_BATCH=1,4,8 FORMAT PRECISION_MODE OUT_NODES OP_SELECT_IMPLMODE ATC_LOG ATC_ARG='--name=value ...' DRY_RUN=1 PRECISION=int8 CALIBRATION=300 CALIBRATION_ANNOTATION MAX_ACCURACY_DROP=0.01
+infer: $(if $(LOOP),loop,$(SCORES)) ## batches x compiled model -> scores, throughput ## ENGINE=acl|ais_bench|msame|openvino|onnxruntime DEVICES=0,1 PRECISION=f32|bf16|int8 STREAMS REQUESTS WARMUP VERIFY=1 LOOP OUTPUT_FORMAT=bin|npy|txt
 accuracy: $(ACCURACY) ## scores -> val.json, accuracy.json ## K MAX_CLIPS IGNORE=1 MIN_ACCURACY ACTIVATION TIES=last MEAN_CLASS=union FIRST_VIDEOS BATCH_ACCURACY
 
 # One model per batch size comes from a graph with an open one: BATCH=1,2,... asks for it.
@@ -144,9 +156,20 @@ $(MANIFEST): FORCE $(CORE_READY) $(if $(ANNOTATION_PATH),,$(if $(filter 3d_resne
 	  $(call option,--max-clips,MAX_CLIPS) $(call option,--limit,LIMIT) $(call option,--workers,WORKERS) \
 	  $(if $(STRICT),--strict)
 
-$(COMPILED): $(GRAPH) FORCE $(CORE_READY)
+# The training split, to take value ranges from; nothing of it is in the batches that models are judged by.
+$(CALIBRATED): FORCE $(CORE_READY) $(if $(ANNOTATION_PATH),,$(if $(filter 3d_resnet_demo,$(MODEL)),$(DEMO)))
+	@$(CORE) -m preprocess $(CARD) --batch $(BATCH) --output $(dir $@) --subset training --limit $(CALIBRATION) \
+	  $(call option,--video-path,VIDEO_PATH) $(call option,--dtype,DTYPE) $(call option,--workers,WORKERS) \
+	  $(call option,--annotation-path,$(if $(CALIBRATION_ANNOTATION),CALIBRATION_ANNOTATION,ANNOTATION_PATH))
+
+ifeq ($(INT8)-$(SOC),int8-cpu)
+$(COMPILED): $(GRAPH) $(MANIFEST) $(CALIBRATED) FORCE $(QUANTIZE_READY)
+	@$(QUANTIZE)
+else
+$(COMPILED): $(GRAPH) $(if $(INT8),$(CALIBRATED)) FORCE $(CORE_READY)
 	@$(CONVERT) --output $(dir $@) \
 	  $(if $(DYNAMIC_BATCH),--dynamic-batch $(DYNAMIC_BATCH),--batch $(BATCH))
+endif
 
 several: $(GRAPH) $(CORE_READY)
 	@$(CONVERT) --output $(BUILD)/compiled --batch $(BATCH)
@@ -164,7 +187,8 @@ $(ACCURACY): $(SCORES) FORCE
 	  $(call option,--first-videos,FIRST_VIDEOS) $(call option,--batch-accuracy,BATCH_ACCURACY)
 
 $(DEMO): FORCE $(CORE_READY)
-	@$(CORE) -m scripts.demo_dataset build/demo_data --quiet --subset $(if $(filter-out validation,$(SUBSET)),all,validation)
+	@$(CORE) -m scripts.demo_dataset build/demo_data --quiet \
+	  --subset $(if $(INT8)$(filter-out validation,$(SUBSET)),all,validation)
 
 $(VENV)/core/.ready: requirements/core.txt requirements/openvino.txt
 	$(VENV_PYTHON) -m venv $(VENV)/core
@@ -195,8 +219,12 @@ $(VENV)/%/.ready-test: $(VENV)/%/.ready requirements/core.txt requirements/openv
 	$(VENV)/$*/bin/python -m pip install --quiet -r requirements/core.txt -r requirements/openvino.txt -r requirements/dev.txt
 	@touch $@
 
-$(VENV)/torch/.ready-all: $(VENV)/torch/.ready-test requirements/plot.txt requirements/report.txt requirements/browser.txt
-	$(TORCH) -m pip install --quiet -r requirements/plot.txt -r requirements/report.txt -r requirements/browser.txt
+$(VENV)/core/.ready-quantize: requirements/quantize.txt $(VENV)/core/.ready
+	$(CORE) -m pip install --quiet -r $<
+	@touch $@
+
+$(VENV)/torch/.ready-all: $(VENV)/torch/.ready-test requirements/plot.txt requirements/quantize.txt requirements/report.txt requirements/browser.txt
+	$(TORCH) -m pip install --quiet -r requirements/plot.txt -r requirements/quantize.txt -r requirements/report.txt -r requirements/browser.txt
 	@touch $@
 
 test: ## every test suite, each in its framework's environment ## SUITES='pytorch paddle'

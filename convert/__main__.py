@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _EXAMPLE = """python -m convert --model 3d_resnet --soc cpu --batch 10
   python -m convert --model 3d_resnet --soc Ascend310P3 --batch 1,4,8 --dry-run
-  python -m convert --model 3d_resnet --soc Ascend310P3 --dynamic-batch 1,2,4,8,10"""
+  python -m convert --model 3d_resnet --soc Ascend310P3 --dynamic-batch 1,2,4,8,10
+  python -m convert --model 3d_resnet --soc cpu --precision int8 --calibration build/3d_resnet/calibration"""
 _LOG_LEVELS = ("debug", "info", "warning", "error", "null")
 _IMPLEMENTATIONS = ("high_performance", "high_precision", "high_performance_for_all", "high_precision_for_all")
 
@@ -60,6 +61,18 @@ def _parser() -> argparse.ArgumentParser:
         help="for the CPU; auto: openvino where it is installed",
     )
     add("--force", action="store_true", help="compile again what is up to date")
+    int8 = parser.add_argument_group(
+        "quantization", "python -m scripts.quantize also measures what it costs in accuracy"
+    )
+    add = int8.add_argument
+    add("--precision", choices=("f32", "int8"), default="f32", help="int8: quantize with NNCF (default: f32)")
+    add("--calibration", metavar="DIR", help="batches of the training split (default: build/CARD/calibration)")
+    add(
+        "--calibration-clips",
+        type=positive,
+        metavar="N",
+        help="clips of it to take the value ranges from (default: 300)",
+    )
     atc = parser.add_argument_group("ATC (SOC Ascend...)")
     add = atc.add_argument
     add("--dry-run", action="store_true", help="print the command for a shell and stop; needs no CANN")
@@ -95,6 +108,7 @@ def _convert(args: argparse.Namespace) -> int:
     graph, record = read_graph(card, Path(args.graph or cards.ROOT / "build" / card.name / "graph"))
     requests = _cpu_requests if target == soc.CPU else _atc_requests
     for request in requests(args, card, target, graph, record):
+        request = _with_calibration(args, card, request)
         folder = _folder(args, card, request)
         if args.dry_run:
             _print_command(request, folder, console)
@@ -122,7 +136,30 @@ def _cpu_requests(
     for name, value in given.items():
         if value:
             raise RequestError(f"is for ATC, and --soc {args.soc} is the CPU here", name, "pass --soc Ascend310P3")
+    if args.precision == "int8" and args.format == "onnx":
+        raise RequestError("onnx keeps the graph as it is", "--precision int8", "leave --format out")
     return [cpu_request(card, graph, record, target, batch) for batch in args.batch or [None]]
+
+
+def _with_calibration(args: argparse.Namespace, card: Card, request: ConvertRequest) -> ConvertRequest:
+    """Return the request with its calibration clips, if it is for int8."""
+    from dataclasses import replace
+
+    from convert.calibration import USUAL, read_calibration
+    from pipeline import card as cards
+    from pipeline.errors import RequestError
+
+    if args.precision != "int8":
+        for name, value in (("--calibration", args.calibration), ("--calibration-clips", args.calibration_clips)):
+            if value:
+                raise RequestError("is for --precision int8", name, "add --precision int8, or leave it out")
+        return request
+    if request.atc is not None and not args.dry_run:
+        raise RequestError(
+            f"for {request.soc} AMCT quantizes, on an NPU host", "--precision int8", "--dry-run prints its commands"
+        )
+    folder = Path(args.calibration or cards.ROOT / "build" / card.name / "calibration")
+    return replace(request, calibration=read_calibration(folder, request.record, args.calibration_clips or USUAL))
 
 
 def _atc_requests(
@@ -148,13 +185,18 @@ def _folder(args: argparse.Namespace, card: Card, request: ConvertRequest) -> Pa
     if args.output and not several:
         return Path(args.output)
     above = Path(args.output) if args.output else cards.ROOT / "build" / card.name / "compiled"
-    return above / f"{request.soc}-{'dynamic' if request.gears else f'b{request.batch}'}"
+    quantized = "-int8" if request.calibration else ""
+    return above / f"{request.soc}-{'dynamic' if request.gears else f'b{request.batch}'}{quantized}"
 
 
 def _print_command(request: ConvertRequest, folder: Path, console: Console) -> None:
+    from convert import amct_command
     from convert.atc_command import pasted_command
 
-    for line in pasted_command(request, folder):
+    if request.calibration:
+        amct_command.check(request)
+    pasted = amct_command.pasted_commands if request.calibration else pasted_command
+    for line in pasted(request, folder):
         console.result(line)
 
 
@@ -163,6 +205,9 @@ def _build_cpu(args: argparse.Namespace, request: ConvertRequest, folder: Path, 
     from convert.formats import candidates
     from convert.own_command import own_command
 
+    if request.calibration:
+        _build_int8(args, request, folder, console)
+        return
     formats = candidates(args.format, request.graph, request.record.format, console)
     for chosen, fallback in zip(formats, [*formats[1:], None]):
         if _is_current(args, request, chosen, folder, console):
@@ -170,6 +215,16 @@ def _build_cpu(args: argparse.Namespace, request: ConvertRequest, folder: Path, 
         command = own_command(args, request, chosen.name)
         if build(request, chosen, folder, command, console, fallback):
             return
+
+
+def _build_int8(args: argparse.Namespace, request: ConvertRequest, folder: Path, console: Console) -> None:
+    from convert.build import build
+    from convert.formats import INT8, require_int8
+    from convert.own_command import own_command
+
+    if not _is_current(args, request, INT8, folder, console):
+        require_int8(request.graph, request.record.format)
+        build(request, INT8, folder, own_command(args, request, "openvino"), console)
 
 
 def _build_om(args: argparse.Namespace, request: ConvertRequest, folder: Path, console: Console) -> None:

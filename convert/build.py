@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
 from convert.copied_from_graph import copy_graph
-from convert.formats import OM, ONNX, OPENVINO, Format, keeping
+from convert.formats import INT8, OM, ONNX, OPENVINO, Format, keeping
+from convert.int8_from_graph import int8_from_graph
 from convert.om_from_graph import om_from_graph
 from convert.openvino_from_graph import OpenVinoMissingError, openvino_from_graph
 from convert.record import describe
@@ -19,7 +20,12 @@ from pipeline.records import CompiledRecord, find_record, write_record
 
 # Each writes the model into a folder and returns the names of its files, the model first.
 Writer = Callable[[ConvertRequest, Path, Console], List[str]]
-_WRITERS: Dict[Format, Writer] = {OPENVINO: openvino_from_graph, ONNX: copy_graph, OM: om_from_graph}
+_WRITERS: Dict[Format, Writer] = {
+    OPENVINO: openvino_from_graph,
+    INT8: int8_from_graph,
+    ONNX: copy_graph,
+    OM: om_from_graph,
+}
 
 
 def build(

@@ -27,6 +27,7 @@ class Format:
         library: The package that writes it; empty where none is needed.
         sources: Formats of the graphs it is made from.
         engine: What runs it.
+        helper: Another package that is needed to write it; empty where none is.
         precision: Precision of the computation; for .om it depends on the options of ATC.
     """
 
@@ -36,10 +37,16 @@ class Format:
     sources: Tuple[str, ...]
     engine: str
     precision: str = "float32"
+    helper: str = ""
+
+    @property
+    def libraries(self) -> List[str]:
+        """The packages that are needed to write it."""
+        return [name for name in (self.library, self.helper) if name]
 
     def available(self) -> bool:
-        """True where the library is installed; it is not imported."""
-        return not self.library or find_spec(self.library) is not None
+        """True where what writes it is installed; it is not imported."""
+        return all(find_spec(name) is not None for name in self.libraries)
 
     def tool(self) -> str:
         """Return name and version of what writes the format, for the record; empty where it is not there."""
@@ -47,10 +54,14 @@ class Format:
             return _atc()
         if not self.library:
             return "copy"
-        return f"{self.library} {versions([self.library]).get(self.library, 'unknown')}"
+        if self.helper and not self.available():
+            return ""
+        found = versions(self.libraries)
+        return ", ".join(f"{name} {found.get(name, 'unknown')}" for name in self.libraries)
 
 
 OPENVINO = Format("openvino", "OpenVINO", "openvino", ("onnx", "pb"), "openvino")
+INT8 = Format("openvino", "OpenVINO", "openvino", ("onnx", "pb"), "openvino", "int8", "nncf")
 ONNX = Format("onnx", "ONNX", "", ("onnx",), "onnxruntime")
 OM = Format("om", ".om", "", ("onnx", "pb", "air"), "acl", "float16")
 # In the order in which --format auto takes them.
@@ -84,6 +95,22 @@ def candidates(name: str, graph: PathLike, source: str, console: Console) -> Lis
     if found[0] != chosen[0]:
         console.say(f"{chosen[0].title} is not installed: {keeping(found[0])}")
     return found
+
+
+def require_int8(graph: PathLike, source: str) -> None:
+    """Refuse to quantize where it cannot be done.
+
+    Raises:
+        RequestError: the graph's format is not one that OpenVINO reads, or OpenVINO or NNCF is not installed.
+    """
+    if source not in INT8.sources:
+        raise RequestError(
+            f"is a graph of format {source!r}, quantized can be {' and '.join(INT8.sources)}", graph, "export another"
+        )
+    for name, remedy in ((INT8.library, "openvino"), (INT8.helper, "quantize")):
+        if find_spec(name) is None:
+            todo = f"pip install -r requirements/{remedy}.txt"
+            raise RequestError(f"{name} is not installed", "--precision int8", todo)
 
 
 def keeping(form: Format) -> str:

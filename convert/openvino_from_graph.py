@@ -29,15 +29,18 @@ def openvino_from_graph(request: ConvertRequest, output: Path, console: Console)
         OpenVinoMissingError: OpenVINO cannot be imported.
         RequestError: OpenVINO cannot read the graph, the graph cannot take the batch size, or a disk is full.
     """
-    openvino = _load(request)
-    model = _read(openvino, request)
-    _fix_batch(openvino, model, request)
-    with replacing(output / _XML) as xml, replacing(output / _BIN) as weights:
-        _write(openvino, model, xml, weights, output)
-    return [_XML, _BIN]
+    openvino = load_openvino(request)
+    model = read_model(openvino, request)
+    fix_batch(openvino, model, request)
+    return write_ir(openvino, model, output)
 
 
-def _load(request: ConvertRequest) -> Any:
+def load_openvino(request: ConvertRequest) -> Any:
+    """Return the module openvino.
+
+    Raises:
+        OpenVinoMissingError: it cannot be imported.
+    """
     silence()
     try:
         import openvino
@@ -49,7 +52,12 @@ def _load(request: ConvertRequest) -> Any:
     return openvino
 
 
-def _read(openvino: Any, request: ConvertRequest) -> Any:
+def read_model(openvino: Any, request: ConvertRequest) -> Any:
+    """Return the graph as OpenVINO's model.
+
+    Raises:
+        RequestError: OpenVINO cannot read it.
+    """
     from openvino import frontend
 
     # The frontends' own errors share no base class, neither with each other nor with the other readers'.
@@ -86,6 +94,17 @@ def _read_frozen(manager: Any, request: ConvertRequest) -> Any:
     return model
 
 
+def write_ir(openvino: Any, model: Any, output: Path) -> List[str]:
+    """Write the model into ``output`` and return the names of its files, the model first.
+
+    Raises:
+        RequestError: the disk is full.
+    """
+    with replacing(output / _XML) as xml, replacing(output / _BIN) as weights:
+        _write(openvino, model, xml, weights, output)
+    return [_XML, _BIN]
+
+
 def _write(openvino: Any, model: Any, xml: Path, weights: Path, output: Path) -> None:
     """Write the two files and read them back: on a full disk some releases of OpenVINO cut them off in silence."""
     try:
@@ -97,10 +116,13 @@ def _write(openvino: Any, model: Any, xml: Path, weights: Path, output: Path) ->
         ) from None
 
 
-def _fix_batch(openvino: Any, model: Any, request: ConvertRequest) -> None:
+def fix_batch(openvino: Any, model: Any, request: ConvertRequest) -> None:
     """Give every input its fixed shape; what comes out must then have the batch too.
 
     A graph whose reshapes hold a constant batch either fails here or yields another output shape.
+
+    Raises:
+        RequestError: it does; the model is then of no further use.
     """
     shapes = {spec.name: openvino.PartialShape(list(spec.shape)) for spec in request.inputs}
     found = ""

@@ -21,9 +21,13 @@ def own_command(args: argparse.Namespace, request: ConvertRequest, form: str) ->
     sizes = ["--dynamic-batch", ",".join(map(str, request.gears))] if request.gears else ["--batch", str(request.batch)]
     parts += ["--soc", request.soc, *sizes]
     parts += _atc_parts(request.atc, args) if request.atc else ["--format", form]
+    if request.calibration:
+        clips = str(request.calibration.facts.clips)
+        parts += ["--precision", "int8", "--calibration", str(request.calibration.folder), "--calibration-clips", clips]
     if args.output:
         several = len(args.batch or []) > 1
-        parts += ["--output", str(Path(args.output) / f"{request.soc}-b{request.batch}") if several else args.output]
+        name = f"{request.soc}-b{request.batch}{'-int8' if request.calibration else ''}"
+        parts += ["--output", str(Path(args.output) / name) if several else args.output]
     return shell(parts)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import List, Optional, Tuple
 
 from convert.atc_options import AtcOptions, kept_outputs
+from convert.calibration import Calibration
 from pipeline.artifact import sha256_file
 from pipeline.card import Card
 from pipeline.errors import RequestError
@@ -28,6 +29,7 @@ class ConvertRequest:
         batch: Clips per execution; the largest gear where there are several.
         gears: Batch sizes of one .om with dynamic batch, ascending; empty for a fixed batch.
         atc: How to call ATC; None where something else compiles.
+        calibration: Clips to quantize with; None for a model in the graph's own precision.
     """
 
     graph: Path
@@ -36,6 +38,7 @@ class ConvertRequest:
     batch: int
     gears: Tuple[int, ...] = ()
     atc: Optional[AtcOptions] = None
+    calibration: Optional[Calibration] = None
 
     @property
     def inputs(self) -> List[TensorSpec]:

@@ -45,7 +45,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="openvino, onnxruntime, acl, ais_bench, msame or auto (default)",
     )
-    add("--precision", choices=("f32", "bf16"), default="f32", help="of the arithmetic (default: f32)")
+    add(
+        "--precision",
+        choices=("f32", "bf16", "int8"),
+        help="of the arithmetic; int8 takes a quantized model (default: the model's own, f32 or int8)",
+    )
     add("--streams", type=positive, metavar="N", help="batches computed at the same time (default: the engine's)")
     add("--devices", type=_devices, default=(), metavar="N,N", help="NPUs to share the batches, e.g. 0,1 (default: 0)")
     add("--requests", type=positive, metavar="N", help="batches in flight (default: the engine's)")
@@ -66,7 +70,7 @@ def _devices(text: str) -> Tuple[int, ...]:
 
 
 def _infer(args: argparse.Namespace) -> int:
-    from infer.engines.base import EngineMissingError, Options
+    from infer.engines.base import EngineMissingError, Options, arithmetic
     from infer.engines.select import choose
     from infer.job import load_job
     from infer.run import RunOptions
@@ -78,7 +82,7 @@ def _infer(args: argparse.Namespace) -> int:
     options = RunOptions(args.warmup, args.verify, args.force, args.loop or 0, args.output_format)
     choices = choose(args.engine, job.record, compiled)
     for index, choice in enumerate(choices):
-        chosen = Options(args.precision, args.streams, args.requests, args.devices)
+        chosen = Options(arithmetic(args.precision, job.record, compiled), args.streams, args.requests, args.devices)
         engine = choice.engine(compiled, job.record, chosen)
         console.say(f"engine {engine.name} {engine.version()}, {engine.precision} ({choice.reason})")
         try:
@@ -97,11 +101,12 @@ def _folders(args: argparse.Namespace) -> Tuple[Path, Path, Path]:
 
     card = cards.load(args.model, args.set)
     home = cards.ROOT / "build" / card.name
-    name = ""
+    name, scored = "", ""
     if not (args.compiled and args.output):
-        name = f"{soc.resolve(args.soc)}-b{args.batch or card.input.batch}"
+        name = f"{soc.resolve(args.soc)}-b{args.batch or card.input.batch}{'-int8' if args.precision == 'int8' else ''}"
+        scored = f"{name}-bf16" if args.precision == "bf16" else name
     batches = Path(args.batches or home / "batches")
-    output = Path(args.output or home / "scores" / name)
+    output = Path(args.output or home / "scores" / scored)
     if output.resolve() == batches.resolve():
         raise RequestError("scores cannot lie in the folder of the batches", output, "choose another --output")
     return Path(args.compiled or home / "compiled" / name), batches, output

@@ -66,6 +66,15 @@ class GraphRecord:
 
 
 @dataclass(frozen=True)
+class Calibrated:
+    """What a model was quantized with: number of clips, their subset, and the digest of the batches' manifest."""
+
+    subset: str
+    clips: int
+    manifest_sha256: str
+
+
+@dataclass(frozen=True)
 class CompiledRecord:
     """``compiled/.../model.json``: what was compiled, for which device, and by which command.
 
@@ -77,6 +86,7 @@ class CompiledRecord:
         precision: Precision of the computation as compiled, for example ``float32``.
         gears: The batch sizes an .om with dynamic batch was compiled for, ascending; its tensors then have batch -1.
         atc_command: What ATC itself was called with, its two paths reduced to file names; empty for other compilers.
+        calibration: The clips that gave the value ranges of an int8 model.
     """
 
     format: str
@@ -94,6 +104,7 @@ class CompiledRecord:
     atc_command: str = ""
     transform_digest: str = ""
     host: Dict[str, Any] = field(default_factory=dict)
+    calibration: Optional[Calibrated] = None
 
     @property
     def file(self) -> str:

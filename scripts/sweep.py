@@ -118,6 +118,7 @@ def _convert(args: argparse.Namespace, batch: int, target: str, folder: Path) ->
 def _measure_all(
     args: argparse.Namespace, jobs: Dict[int, Job], options: Options, output: Path, console: Console
 ) -> List[Point]:
+    from scripts.measuring import loops_for, measure
     from scripts.sweep_report import Point
 
     loops: Dict[int, int] = {}
@@ -128,45 +129,11 @@ def _measure_all(
             for batch, job in jobs.items():
                 folder = output / f"b{batch}"
                 if batch not in loops:
-                    first, _ = _measure(args.engine, job, options, folder, 1)
-                    loops[batch] = max(1, round(args.seconds / max(first.wall.seconds, 1e-3)))
-                figures, names[batch] = _measure(args.engine, job, options, folder, loops[batch])
+                    loops[batch] = loops_for(args.seconds, measure(args.engine, job, options, folder, 1)[0])
+                figures, names[batch] = measure(args.engine, job, options, folder, loops[batch])
                 runs[batch].append(figures)
                 progress.advance()
     return [Point.of(batch, names[batch], runs[batch]) for batch in jobs]
-
-
-def _measure(name: str, job: Job, options: Options, output: Path, loops: int) -> Tuple[Throughput, str]:
-    """Run all batches of ``job`` ``loops`` times on the first engine that is really there; return figures and engine.
-
-    A tool measures one run over the folder, whatever ``loops`` is.
-    """
-    from infer.benchmark import benchmark
-    from infer.engines.base import EngineMissingError
-    from infer.engines.select import choose
-    from infer.engines.tool import Tool
-    from infer.run import RunOptions
-    from infer.run import run as score
-
-    quiet = Console("sweep", quiet=True)
-    missing: Optional[EngineMissingError] = None
-    for choice in choose(name, job.record, job.compiled):
-        engine = choice.engine(job.compiled, job.record, options)
-        title = f"{engine.name} {engine.version()}"
-        try:
-            if not isinstance(engine, Tool):
-                return benchmark(job, engine, output, RunOptions(loops=loops), quiet), title
-            figures = score(job, engine, output, RunOptions(force=True), quiet).throughput
-            return _measured(figures, output), title
-        except EngineMissingError as error:
-            missing = error
-    raise missing or RequestError("no engine runs it", job.compiled)
-
-
-def _measured(figures: Optional[Throughput], output: Path) -> Throughput:
-    if figures is None:
-        raise RequestError("the run left no figures", output, "run again")
-    return figures
 
 
 def _sizes(text: str) -> Tuple[int, ...]:

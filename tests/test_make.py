@@ -206,6 +206,29 @@ def test_sweep_exports_with_an_open_batch_and_measures_each_size(chain: Chain) -
     assert [point["batch"] for point in found["points"]] == [1, 3]
 
 
+@pytest.mark.slow
+def test_int8_and_float32_stand_side_by_side(chain: Chain) -> None:
+    data = chain.root / "both_splits"
+    assert stage("scripts.demo_dataset", data, "--subset", "all", "--videos-per-class", 2).returncode == 0
+    given = {
+        **{"BUILD": chain.root / "int8", "VIDEO_PATH": data / "videos", "ANNOTATION_PATH": data / "annotation.json"},
+        **{"PRECISION": "int8", "CALIBRATION": 32, "MAX_ACCURACY_DROP": 0.5},
+    }
+    done = chain.make("accuracy", **given)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert read_manifest(chain.root / "int8" / "calibration").subset == "training"
+    for name in ("compiled/cpu-b10/model.xml", "compiled/cpu-b10-int8/model.xml", "compiled/cpu-b10-int8/int8.json"):
+        assert (chain.root / "int8" / name).is_file()
+    accuracy = json.loads((chain.root / "int8" / "results" / "cpu-b10-int8" / "accuracy.json").read_text())
+    compared = json.loads((chain.root / "int8" / "compiled" / "cpu-b10-int8" / "int8.json").read_text())
+    assert accuracy["video"]["top-1"]["hits"] == compared["int8"]["hits"]
+    assert accuracy["origin"]["precision"] == "int8"
+    assert chain.make("accuracy", **{**given, "PRECISION": "f32"}).returncode == 0
+    refused_batches = chain.make("om", **given, BATCH="1,4")
+    assert refused_batches.returncode == 2
+    assert "PRECISION=int8 takes one batch size" in refused_batches.stderr
+
+
 def test_help_lists_every_target_with_its_variables() -> None:
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True)
     for word in (

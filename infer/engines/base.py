@@ -32,6 +32,7 @@ from pipeline.records import CompiledRecord
 from pipeline.tensor import DYNAMIC, TensorSpec
 
 Self = TypeVar("Self", bound="Engine")
+INT8 = "int8"
 _PRECISIONS = {"f32": "float32", "bf16": "bfloat16"}
 
 
@@ -64,6 +65,20 @@ class Result:
     start: float
     end: float
     compute_ms: Optional[float] = None
+
+
+def arithmetic(precision: Optional[str], record: CompiledRecord, where: object) -> str:
+    """Return what ``--precision`` asks of the engine, ``f32`` or ``bf16``; None is the model's own.
+
+    In an int8 model the layers that were left in float are computed in f32.
+
+    Raises:
+        RequestError: int8 is asked of a model that is not quantized, or another precision of one that is.
+    """
+    if precision is not None and (precision == INT8) != (record.precision == INT8):
+        remedy = "convert with --precision int8" if precision == INT8 else "--precision int8, or leave it out"
+        raise RequestError(f"computes in {record.precision}, asked for was --precision {precision}", where, remedy)
+    return "f32" if precision in (None, INT8) else str(precision)
 
 
 class EngineMissingError(RequestError):
@@ -106,7 +121,7 @@ class Backend(abc.ABC):
     @property
     def precision(self) -> str:
         """Precision of the arithmetic as a record spells it."""
-        return _PRECISIONS[self.options.precision]
+        return INT8 if self.record.precision == INT8 else _PRECISIONS[self.options.precision]
 
     def check_options(self) -> None:
         """Refuse options that this backend does not have.

@@ -80,7 +80,7 @@ class OpenVinoEngine(Engine):
         import openvino
 
         core = openvino.Core()
-        self._check_precision(core)
+        check_precision(self.options.precision, core.get_property(self.device, "OPTIMIZATION_CAPABILITIES"))
         self._tensor = openvino.Tensor
         model = core.read_model(str(self.model))
         if any(port.get_partial_shape().is_dynamic for port in model.inputs):
@@ -101,11 +101,6 @@ class OpenVinoEngine(Engine):
         if self.options.requests:
             config["PERFORMANCE_HINT_NUM_REQUESTS"] = self.options.requests
         return config
-
-    def _check_precision(self, core: Any) -> None:
-        able = core.get_property(self.device, "OPTIMIZATION_CAPABILITIES")
-        if self.options.precision == "bf16" and "BF16" not in able:
-            raise RequestError("this processor cannot compute in bf16", "--precision bf16", "use --precision f32")
 
     def _submit(self, feed: np.ndarray) -> _Ticket:
         request = self._free.popleft()
@@ -130,6 +125,16 @@ class OpenVinoEngine(Engine):
         except RuntimeError:
             pass  # this is how OpenVINO reports that the request was cancelled
         self._free.append(ticket.request)
+
+
+def check_precision(precision: str, able: Sequence[str]) -> None:
+    """Refuse bf16 on a processor whose capabilities (``able``, as OpenVINO lists them) do not have it.
+
+    Raises:
+        RequestError: they do not.
+    """
+    if precision == "bf16" and "BF16" not in able:
+        raise RequestError("this processor cannot compute in bf16", "--precision bf16", "use --precision f32")
 
 
 def _spec(port: Any, expected: Sequence[TensorSpec]) -> TensorSpec:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 import pytest
 
+from infer.engines.openvino import check_precision
 from infer.job import load_job
 from pipeline.artifact import sha256_file
+from pipeline.errors import RequestError
+from pipeline.records import CompiledRecord, read_record, write_record
 from tests.convert.graphs import Graph
 from tests.infer.cases import FRAMES, Case
 
@@ -169,6 +174,24 @@ def test_bf16_on_request(case: Case) -> None:
         assert case.infer() == 0
         assert case.summary().precision == "float32"
         assert 0 < np.abs(case.scores() - rough).max() < 0.05 * np.abs(rough).max()
+
+
+def test_processor_without_bf16_is_refused_and_told_what_to_do() -> None:
+    check_precision("bf16", ["FP32", "BF16"])
+    check_precision("f32", ["FP32"])
+    with pytest.raises(RequestError, match=r"this processor cannot compute in bf16; use --precision f32$"):
+        check_precision("bf16", ["FP32", "INT8"])
+
+
+def test_precision_must_be_that_of_the_model(case: Case, refused: Callable) -> None:
+    case.build()
+    refused(case.infer("--precision", "int8"), "computes in float32", "convert with --precision int8")
+    record = read_record(case.compiled / "model.json", CompiledRecord, "")
+    write_record(case.compiled / "model.json", replace(record, precision="int8"))
+    refused(case.infer("--precision", "bf16"), "computes in int8", "--precision int8, or leave it out")
+    assert case.infer() == 0
+    assert (case.summary().precision, case.summary().options["arithmetic"]) == ("int8", "f32")
+    assert case.infer("--precision", "int8") == 0
 
 
 def test_quiet_leaves_results_only(case: Case, capsys: pytest.CaptureFixture) -> None:
