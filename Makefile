@@ -83,8 +83,8 @@ DEMO := build/demo_data/annotation.json
 .DEFAULT_GOAL := help
 # The stages write under temporary names, so nothing has to be deleted when one fails or is interrupted.
 .PRECIOUS: $(GRAPH) $(MANIFEST) $(CALIBRATED) $(COMPILED) $(SCORES) $(ACCURACY)
-.PHONY: help demo graph batches om several infer loop accuracy report sweep swept predict drift parity doctor explain \
-  npu-selftest test test-pytorch test-tensorflow test-paddle test-mindspore browser lint clean FORCE
+.PHONY: help demo graph batches om several infer loop accuracy report compare sweep swept predict drift parity doctor \
+  explain npu-selftest test test-pytorch test-tensorflow test-paddle test-mindspore browser lint clean FORCE
 
 help: ## show this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -114,6 +114,10 @@ report: $(ACCURACY) $(REPORT_READY) ## results -> report.html, one page to look 
 	@$(CORE) -m scripts.report $(CARD) --results $(dir $(ACCURACY)) --scores $(dir $(SCORES)) --compiled $(dir $(COMPILED)) \
 	  --graph $(dir $(GRAPH)) --batches $(dir $(MANIFEST)) $(call option,--strips,STRIPS) \
 	  $(call option,--video-path,VIDEO_PATH) $(call option,--annotation-path,ANNOTATION_PATH)
+
+compare: $(REPORT_READY) ## two runs: where they part, who changed sides, which is faster ## A=build/CARD/results/RUN B=... MAX_DROP=0.005 DIFFERENT_INPUTS=1 STRIPS
+	@$(CORE) -m scripts.compare $(if $(A),'$(A)') $(if $(B),'$(B)') $(call option,--max-drop,MAX_DROP) $(call option,--strips,STRIPS) \
+	  $(if $(DIFFERENT_INPUTS),--different-inputs) $(call option,--video-path,VIDEO_PATH) $(if $(QUIET),--quiet)
 
 predict: $(COMPILED) ## videos -> labels ## VIDEO="file folder 'name with blanks.mp4'" K
 	@$(CORE) -m scripts.predict $(CARD) --compiled $(dir $(COMPILED)) -k $(K) $(VIDEO)

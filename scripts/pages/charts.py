@@ -197,6 +197,22 @@ def latency(runs: Sequence[Tuple[str, Sequence[float]]], marks: Sequence[Tuple[s
     return finish(alt.layer(bars, lines, words).properties(width="container", height=240), rows)
 
 
+def spread(values: Sequence[float], axis: str, unit: str) -> Spec:
+    """Draw the histogram of ``values``; ``axis`` and ``unit`` are keys of texts."""
+    bars = (
+        alt.Chart(_data())
+        .mark_rect(opacity=0.8)
+        .encode(
+            alt.X("x0:Q", title=f"@{axis}", scale=alt.Scale(zero=False)),
+            alt.X2("x1"),
+            alt.Y("n:Q", title=f"@{unit}", axis=alt.Axis(tickMinStep=1)),
+            alt.Y2(datum=0),
+            tooltip=[_tip("x0", "low", ".4g"), _tip("x1", "high", ".4g"), _tip("n", unit, "d")],
+        )
+    )
+    return finish(bars.properties(width="container", height=220), histogram([("", values)]))
+
+
 def histogram(runs: Sequence[Tuple[str, Sequence[float]]], bins: int = _LATENCY_BINS) -> List[Dict[str, Any]]:
     """Return run, x0, x1 and n per bin that holds values; all runs share their bins."""
     every = [value for _, values in runs for value in values]

@@ -20,7 +20,7 @@ import pytest
 from postprocess.accuracy import Rules
 from postprocess.scores import Absent
 from scripts import report
-from scripts.pages import figures, strips, times
+from scripts.pages import compare_texts, drift_texts, figures, report_texts, strips, times
 from scripts.pages.run import folders_of, load
 from scripts.pages.texts import TEXTS
 from tests.command import ROOT, refused, stage
@@ -317,7 +317,7 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     )
 
 
-@pytest.mark.parametrize("name", ["report"])
+@pytest.mark.parametrize("name", ["report", "compare"])
 def test_help_loads_nothing_heavy(name: str) -> None:
     code = (
         f"import sys\nfrom scripts.{name} import main\n"
@@ -330,6 +330,9 @@ def test_help_loads_nothing_heavy(name: str) -> None:
 
 
 def test_both_languages_say_the_same() -> None:
+    parts = (report_texts.TEXTS, compare_texts.TEXTS, drift_texts.TEXTS)
+    assert sum(map(len, parts)) == len(TEXTS), "a key has two texts"
+
     def names(text: str) -> set:
         return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 
