@@ -62,7 +62,7 @@ def load_exporter(framework: Framework) -> ModuleType:
       gives what the tensor ``request.logits`` says: with the card's softmax and mean over clips.
     - ``load_graph(path: Path) -> Run`` returns a graph that the exporter wrote, executed on this machine's CPU by a
       runtime that reads that very file. It takes batches as the graph does (uint8 where it takes pixels) and gives the
-      last of its outputs. An exporter of ONNX alone needs none: :func:`export.onnx_graph.load` is used.
+      first of its outputs. An exporter of ONNX alone needs none: :func:`export.onnx_graph.load` is used.
 
     Raises:
         RequestError: a library is missing or cannot be imported.

@@ -67,12 +67,12 @@ def run(path: PathLike, batches: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def load(path: PathLike) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a graph of one input, executed by ONNX Runtime on the CPU: from a batch to the graph's last output."""
+    """Return a graph of one input, executed by ONNX Runtime on the CPU: from a batch to its first output."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (feed,) = session.get_inputs()
-    return lambda batch: session.run(None, {feed.name: batch})[-1]
+    return lambda batch: session.run(None, {feed.name: batch})[0]
 
 
 def _constants_to_initializers(model: ModelProto) -> ModelProto:

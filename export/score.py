@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 import numpy as np
 
 from export import onnx_graph, parity
+from export.checkpoint_files import CheckpointFiles
 from export.frameworks import FRAMEWORKS
 from export.request import RECORD, ExportRequest, find_checkpoint
 from pipeline.artifact import folder_lock, remove_partials, replacing, sha256_file
@@ -18,6 +20,7 @@ from pipeline.card import Card
 from pipeline.console import Console
 from pipeline.errors import RequestError
 from pipeline.manifest import FILE_NAME, BatchFile, Manifest, read_manifest
+from pipeline.mean_volume import mean_volume_of
 from pipeline.records import GraphRecord, ScoreFile, Summary, find_record, read_record, write_record
 from pipeline.tensor import DYNAMIC, TensorSpec, check_feed
 
@@ -192,12 +195,11 @@ def make_sides(card: Card, folder: Path, checkpoint: Optional[Path], scorer: Sco
 
 
 def _request(card: Card, record: GraphRecord, checkpoint: Optional[Path], folder: Path) -> ExportRequest:
-    used = Path(record.checkpoint)
-    path = find_checkpoint(card, checkpoint or (used if used.is_file() else None))
+    weights = _weights(card, record, checkpoint)
     return ExportRequest(
         card=card,
-        checkpoint=path,
-        checkpoint_sha256=sha256_file(path),
+        checkpoint=weights.path,
+        checkpoint_sha256=weights.digest(),
         output=folder,
         format=record.format,
         batch=record.inputs[0].batch,
@@ -207,16 +209,24 @@ def _request(card: Card, record: GraphRecord, checkpoint: Optional[Path], folder
     )
 
 
+def _weights(card: Card, record: GraphRecord, given: Optional[Path]) -> CheckpointFiles:
+    """Return the checkpoint that was given, else the one the graph was made from, else the card's."""
+    if given is None:
+        with contextlib.suppress(RequestError):
+            return find_checkpoint(card, Path(record.checkpoint))
+    return find_checkpoint(card, given)
+
+
 def _warn(record: GraphRecord, request: ExportRequest, graph: Path, scorer: Scorer) -> None:
     """Say what should not be, and go on: to measure what it does is what the command is for."""
+    card = request.card
     reasons: Dict[str, bool] = {
         f"{graph} is not the file that its record describes": sha256_file(graph) != record.sha256,
         f"{graph} was made from another checkpoint than {request.checkpoint}": (
             request.checkpoint_sha256 != record.checkpoint_sha256
         ),
-        f"{graph} was exported with other entries of card {request.card.name}": (
-            request.digest() != record.card_digest
-        ),
+        f"{graph} was exported with other entries of card {card.name}": request.digest() != record.card_digest,
+        "model.dropout leaves dropout active in the graph: it gives other scores at every run": card.model.dropout,
     }
     for reason, holds in reasons.items():
         if holds:
@@ -233,8 +243,8 @@ def _withdraw(folder: Path) -> None:
 
 
 def _normalising(run: Run, request: ExportRequest) -> Run:
-    layout, transform = request.card.input.layout, request.card.transform
-    return lambda pixels: run(parity.normalised(pixels, layout, transform))
+    layout, transform, volume = request.card.input.layout, request.card.transform, mean_volume_of(request.card)
+    return lambda pixels: run(parity.normalised(pixels, layout, transform, volume))
 
 
 def _files_of_one_run(manifest: Manifest, model: TensorSpec) -> int:

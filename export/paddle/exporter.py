@@ -17,6 +17,7 @@ from export.paddle.quiet import hushed
 from export.publish import publish
 from export.request import ExportRequest
 from pipeline.console import Console
+from pipeline.mean_volume import mean_volume_of
 from pipeline.records import GraphRecord, Parity
 
 _DISTRIBUTIONS = ("paddlepaddle", "paddle2onnx", "onnx", "onnxsim", "onnxruntime", "numpy")
@@ -68,7 +69,8 @@ def measure(network: Callable[[np.ndarray], np.ndarray], graph: Path, request: E
     The network gets normalised values also where the graph takes pixels, so that the folding is part of the test.
     """
     pixels = parity.probe_batches(request.input)
-    values = [parity.normalised(batch, request.input.layout, request.card.transform) for batch in pixels]
+    layout, transform, volume = request.input.layout, request.card.transform, mean_volume_of(request.card)
+    values = [parity.normalised(batch, layout, transform, volume) for batch in pixels]
     reference = np.concatenate([network(batch) for batch in values])
     batches = pixels if request.input_dtype == "uint8" else values
     found, classes = onnx_graph.run(graph, batches), request.card.model.classes

@@ -7,8 +7,10 @@ import paddle
 from paddle import nn
 
 from export.paddle.c3d import ByteInput, C3d, Head
-from pipeline.card import Card, Transform
+from export.parity import statistics
+from pipeline.card import Card
 from pipeline.errors import RequestError
+from pipeline.mean_volume import mean_volume_of
 
 _NETWORKS = ("c3d",)
 _LAYOUTS = ("NCTHW", "NKCTHW")
@@ -48,18 +50,12 @@ def build_network(card: Card) -> C3d:
         raise RequestError(str(error), where, "set input.shape, clips.frames and transform.size") from None
 
 
-def take_bytes(network: nn.Layer, transform: Transform, layout: str) -> ByteInput:
-    """Return ``network`` with the transform's normalisation before it, for pixels in ``layout``.
+def take_bytes(network: nn.Layer, card: Card) -> ByteInput:
+    """Return ``network`` with the card's normalisation before it, for pixels in the card's layout.
 
     Raises:
-        RequestError: the transform subtracts a mean volume, which Paddle's graphs do not hold.
+        RequestError: the card's mean volume cannot be read.
     """
-    if transform.mean_volume:
-        raise RequestError("transform.mean_volume takes float32 batches", "--input-dtype", "use --input-dtype float32")
-    mean, std = np.array(transform.mean), np.array(transform.std)
-    shape = [-1 if axis == "C" else 1 for axis in layout]
-
-    def constant(values: np.ndarray) -> paddle.Tensor:
-        return paddle.to_tensor(values.astype(np.float32).reshape(shape))
-
-    return ByteInput(network, constant(transform.scale * mean), constant(1 / (transform.scale * std)))
+    mean, std = statistics(card.input.layout, card.transform, mean_volume_of(card))
+    scale = np.float32(card.transform.scale)
+    return ByteInput(network, paddle.to_tensor(scale * mean), paddle.to_tensor(1 / (scale * std)))

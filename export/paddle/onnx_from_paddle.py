@@ -30,7 +30,7 @@ def onnx_from_paddle(network: nn.Layer, request: ExportRequest) -> onnx.ModelPro
         ShortfallError: Paddle cannot export it, or not to this opset.
     """
     spec = request.input
-    whole = take_bytes(network, request.card.transform, spec.layout) if spec.dtype == "uint8" else network
+    whole = take_bytes(network, request.card) if spec.dtype == "uint8" else network
     whole.eval()
     shape = [None if extent == DYNAMIC else extent for extent in spec.shape]
     with tempfile.TemporaryDirectory() as folder, hushed() as log:

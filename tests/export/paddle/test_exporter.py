@@ -75,6 +75,17 @@ def test_pixel_graph_gives_the_logits_of_normalised_batches(checkpoint, tmp_path
     assert np.abs(from_floats).max() > 0.1
 
 
+def test_mean_volume_is_subtracted_in_the_graph(checkpoint, tmp_path):
+    volume = np.random.default_rng(8).uniform(80, 140, (16, 32, 32, 3)).astype(np.float32)
+    np.save(tmp_path / "mean.npy", volume)
+    overrides = (*small.AVERAGED, f"transform.mean_volume={tmp_path / 'mean.npy'}")
+    asked, _, _ = exported(checkpoint, tmp_path / "u8", *overrides, dtype="uint8")
+    pixels = np.random.default_rng(5).integers(0, 256, asked.input.shape).astype(np.uint8)
+    floats = pixels - volume.transpose(3, 0, 1, 2)
+    found = onnx_graph.run(tmp_path / "u8" / "model.onnx", [pixels])
+    assert np.allclose(found, load_network(asked)(floats), atol=1e-5 * np.abs(found).max())
+
+
 def test_bytes_with_std_1_cost_one_cast_and_one_subtraction(checkpoint, tmp_path):
     _, _, model = exported(checkpoint, tmp_path, *small.SINGLE, dtype="uint8")
     assert Counter(node.op_type for node in model.graph.node) == {**STATIC, "Cast": 1, "Sub": 1}
