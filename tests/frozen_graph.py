@@ -102,13 +102,13 @@ def _accuracy(shape: Sequence[int]) -> List[bytes]:
     wide, whole = of_type("int64"), of_type("int32")
     return [
         placeholder("batch_labels", "int32", shape),
-        constant("classes", np.array(1, np.int32)),
-        node("ArgMax", "found", "C3D/out/BiasAdd", "classes", T=of_type("float32"), Tidx=whole, output_type=wide),
-        node("ArgMax", "wanted", "batch_labels", "classes", T=whole, Tidx=whole, output_type=wide),
+        constant("over_classes", np.array(1, np.int32)),
+        node("ArgMax", "found", "C3D/out/BiasAdd", "over_classes", T=of_type("float32"), Tidx=whole, output_type=wide),
+        node("ArgMax", "wanted", "batch_labels", "over_classes", T=whole, Tidx=whole, output_type=wide),
         node("Equal", "right", "found", "wanted", T=wide),
         node("Cast", "hits", "right", SrcT=of_type("bool"), DstT=of_type("float32")),
-        constant("clips", np.array([0], np.int32)),
-        node("Mean", "output", "hits", "clips", T=of_type("float32"), Tidx=whole, keep_dims=of_flag(False)),
+        constant("over_clips", np.array([0], np.int32)),
+        node("Mean", "output", "hits", "over_clips", T=of_type("float32"), Tidx=whole, keep_dims=of_flag(False)),
     ]
 
 

@@ -210,34 +210,6 @@ def test_what_is_no_onnx_is_not_parsed(main: Any, folder: Path, capsys: Any) -> 
     assert (folder / "check_result.json").exists()
 
 
-def _graph_def(*nodes: Tuple[str, str]) -> bytes:
-    def field(number: int, payload: bytes) -> bytes:
-        return bytes([number << 3 | 2, len(payload)]) + payload
-
-    return b"".join(field(1, field(1, name.encode()) + field(2, op.encode())) for name, op in nodes)
-
-
-TENSORFLOW: List[Tuple[Optional[str], Dict[str, Optional[str]]]] = [
-    (None, {}),
-    ("E10016", {"input_shape": "x:1,2,8,8,3"}),
-    ("E10017", {"input_shape": "fc:1,2,8,8,3"}),
-    ("E10001", {"out_nodes": "fc"}),
-    ("E10016", {"out_nodes": "nothing:0"}),
-]
-
-
-@pytest.mark.parametrize(("code", "changes"), TENSORFLOW)
-def test_a_frozen_graph_is_checked_by_its_names(
-    main: Any, folder: Path, capsys: Any, code: Optional[str], changes: Dict[str, Optional[str]]
-) -> None:
-    (folder / "g.pb").write_bytes(_graph_def(("clips", "Placeholder"), ("fc", "BiasAdd")))
-    base = {"framework": "3", "input_format": "NDHWC", "input_shape": "clips:1,2,8,8,3", "out_nodes": "fc:0"}
-    status = main(_changed(**{**base, "model": "g.pb", **changes}))
-    out = capsys.readouterr().out
-    assert (status, SUCCESS in out) == ((0, True) if code is None else (255, False))
-    assert code is None or f"\n{code}: " in out
-
-
 def test_mindspore_ignores_shapes(main: Any, folder: Path) -> None:
     (folder / "g.air").write_bytes(b"air")
     assert main(_changed(framework="1", model="g.air", input_format="NCHW", input_shape="any:1")) == 0

@@ -16,8 +16,8 @@ keyword of :func:`environment` and a variable CANN_SIM_<KEYWORD>:
     fail                  "acl.rt.malloc:3:207001;task.execute:2:507011": the n-th call (0: every) returns the code;
                           a fourth field limits it to one logical device
     h2d_ms, compute_ms, d2h_ms    least time of each stage, in milliseconds, per copy or execution
-    null_compute          1: no ONNX Runtime, outputs are zeros (measures overlap only)
-    threads               ONNX Runtime's threads (0: all cores)
+    null_compute          1: nothing is computed, outputs are zeros (measures overlap only)
+    threads               threads of what executes a model (0: all cores)
     output_padding        bytes that the device adds to every output
     atc_bits              significant bits of weights that atc keeps with a float16 mode: 16 (default), 11 is float16
     atc_fail, atc_seconds, atc_kill, atc_no_output    see python/_cann_sim/atc/main.py

@@ -12,10 +12,12 @@ from typing import Dict, Iterator, Optional
 
 import numpy as np
 
+from tests import frozen_graph
 from tests.cann_sim import HERE, environment
 
 DIMS = (3, 4, 8, 8)
 CLASSES = 4
+FROZEN_DIMS = (2, 8, 8, 3)
 
 
 def write_onnx(path: Path, batch: Optional[int] = None, reshape: bool = False, **conv: object) -> Path:
@@ -56,6 +58,39 @@ def write_onnx(path: Path, batch: Optional[int] = None, reshape: bool = False, *
     )
     opset = helper.make_opsetid("", 11)
     onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=6), str(path))
+    return path
+
+
+def frozen_arguments(batch: int = 2, **changes: Optional[str]) -> list:
+    """Return a correct atc command line for the frozen graph of :func:`write_frozen`, as :func:`arguments`."""
+    own: Dict[str, Optional[str]] = {
+        "framework": "3",
+        "input_format": "NDHWC",
+        "input_shape": f"clips:{batch},{','.join(map(str, FROZEN_DIMS))}",
+        "out_nodes": "C3D/out/BiasAdd:0",
+    }
+    return arguments("g.pb", "g", **{**own, **changes})  # type: ignore[arg-type]
+
+
+def frozen_weights() -> list:
+    """Return kernel, matrix and bias of the frozen graph."""
+    random = np.random.default_rng(1)
+    shapes = ((3, 3, 3, FROZEN_DIMS[-1], 5), (5, CLASSES), (CLASSES,))
+    return [random.standard_normal(shape).astype(np.float32) for shape in shapes]
+
+
+def write_frozen(path: Path, batch: int = -1, dtype: str = "float32", **options: bool) -> Path:
+    """Write a frozen TensorFlow graph: ``clips`` Nx2x8x8x3 to ``C3D/out/BiasAdd`` Nx4.
+
+    Args:
+        path: File to write.
+        batch: Batch size, -1 for an open one.
+        dtype: Of the clips.
+        options: ``rigid`` and ``batch_accuracy``, see :func:`tests.frozen_graph.clip_network`.
+    """
+    spec = {"name": "clips", "dtype": dtype, "shape": (batch, *FROZEN_DIMS), "rigid": options.get("rigid", False)}
+    graph = frozen_graph.clip_network(spec, frozen_weights(), options.get("batch_accuracy", False))
+    path.write_bytes(graph)
     return path
 
 

@@ -17,7 +17,7 @@ from pipeline.records import CompiledRecord, read_record
 from tests.command import ROOT, refused, stage
 from tests.convert.atc_host import bare, scripted, simulated
 from tests.convert.conftest import Folders
-from tests.convert.graphs import Graph, write_graph
+from tests.convert.graphs import Graph, write_frozen, write_graph
 
 _OK = 'echo "ATC run success, welcome to the next use."'
 _FAIL = "ATC run failed, Please check the detail log, Try 'atc --help' for more information"
@@ -372,3 +372,35 @@ def test_killed_convert_leaves_no_model_and_the_next_run_cleans_up(folders: Fold
     time.sleep(2)
     assert names(folders.output) == [".lock", "atc.log", "model.json", "model.om"]
     assert record_of(folders.output).files["model.om"] == sha256_file(folders.output / "model.om")
+
+
+# Frozen TensorFlow graphs.
+
+
+def test_frozen_graph_is_compiled_by_its_nodes(folders: Folders) -> None:
+    write_frozen(folders.graph, Graph(4, batch_accuracy=True))
+    card = ("--set", "atc.framework=3", "--set", "atc.input_format=NDHWC")
+    done(convert(folders, *card, env=simulated()))
+    record = record_of(folders.output)
+    words = shlex.split(record.atc_command)
+    assert "--framework=3" in words and "--input_format=NDHWC" in words
+    assert "--input_shape=input:4,4,8,8,3;batch_labels:4,5" in words
+    assert "--out_nodes=C3D/out/BiasAdd:0;output:0" in words
+    assert [str(spec) for spec in record.outputs] == ["C3D/out/BiasAdd float32 4x5 NC", "output float32 scalar"]
+    # As published: the accuracy alone.
+    done(convert(folders, *card, "--out-nodes", "output:0", env=simulated()))
+    assert [spec.name for spec in record_of(folders.output).outputs] == ["output"]
+
+
+def test_frozen_graph_with_gears(folders: Folders) -> None:
+    write_frozen(folders.graph, Graph(-1))
+    card = ("--set", "atc.framework=3", "--set", "atc.input_format=NDHWC")
+    done(convert(folders, *card, "--dynamic-batch", "1,2,4", env=simulated()))
+    record = record_of(folders.output)
+    assert (record.gears, record.inputs[0].shape) == ((1, 2, 4), (-1, 4, 8, 8, 3))
+
+
+def test_frozen_graph_for_a_card_of_onnx(folders: Folders) -> None:
+    write_frozen(folders.graph)
+    line = refused(convert(folders, env=simulated()), "atc.framework is 5", "model.pb is pb: framework 3")
+    assert "--set atc.framework=3" in line

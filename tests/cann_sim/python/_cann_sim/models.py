@@ -1,4 +1,4 @@
-"""Loaded models: what loading checks and costs, and the ONNX Runtime session behind them."""
+"""Loaded models: what loading checks and costs, and the session behind them."""
 
 from __future__ import annotations
 
@@ -6,51 +6,58 @@ import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
 from _cann_sim import errors, knobs, state
 from _cann_sim.errors import AclError
+from _cann_sim.ir import IrSession
 from _cann_sim.memory import Block
 from _cann_sim.om import MBATCH, BadOm, Om, Tensor, from_bytes
 from _cann_sim.violation import violate
 
+Run = Callable[[Dict[str, np.ndarray]], List[np.ndarray]]
+_ONNX = 5
 _CACHE: Dict[Tuple, Om] = {}
 _SESSIONS: Dict[str, Session] = {}
 
 
 class Session:
-    """One ONNX Runtime session per .om, shared by all its loads."""
+    """One session of ONNX Runtime, or of OpenVINO for graphs that were not ONNX, per .om, shared by all its loads."""
 
     def __init__(self, om: Om) -> None:
         self._om = om
         self._lock = threading.Lock()
-        self._session: Any = None
+        self._run: Optional[Run] = None
 
     def run(self, feeds: Dict[str, np.ndarray]) -> List[np.ndarray]:
         """Return the outputs for ``feeds``.
 
         Raises:
-            AclError: 507011 where ONNX Runtime fails.
+            AclError: 507011 where the execution fails.
         """
         try:
-            return self.prepare().run(None, feeds)
+            return self.prepare()(feeds)
         except Exception as error:
             raise AclError(errors.MODEL_EXECUTE, f"EZ9999: Inner Error! {error}") from error
 
-    def prepare(self) -> Any:
-        """Return the ONNX Runtime session, made once."""
-        import onnxruntime
-
+    def prepare(self) -> Run:
+        """Return what executes the graph, made once."""
         with self._lock:
-            if self._session is None:
-                options = onnxruntime.SessionOptions()
-                options.log_severity_level = 4
-                options.intra_op_num_threads = int(knobs.number("THREADS"))
-                providers = ["CPUExecutionProvider"]
-                self._session = onnxruntime.InferenceSession(self._om.graph, options, providers=providers)
-            return self._session
+            if self._run is None:
+                self._run = _onnx_session(self._om) if self._om.framework == _ONNX else IrSession(self._om.graph).run
+            return self._run
+
+
+def _onnx_session(om: Om) -> Run:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = int(knobs.number("THREADS"))
+    session = onnxruntime.InferenceSession(om.graph, options, providers=["CPUExecutionProvider"])
+    return lambda feeds: session.run(None, feeds)
 
 
 @dataclass(eq=False)

@@ -1,4 +1,4 @@
-"""The simulated .om file: a 256-byte header that begins with IMOD, a JSON description, and the ONNX graph."""
+"""The simulated .om file: a 256-byte header that begins with IMOD, a JSON description, and the graph."""
 
 from __future__ import annotations
 
@@ -81,7 +81,10 @@ class Gears:
 
 @dataclass
 class Om:
-    """What one .om says about itself; ``graph`` is its ONNX model, empty where the simulator cannot execute it."""
+    """What one .om says about itself; ``graph`` is what executes it.
+
+    That is its ONNX model, for framework 3 what :mod:`_cann_sim.ir` packs, empty where nothing here can.
+    """
 
     soc: str
     framework: int

@@ -6,18 +6,14 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from _cann_sim import knobs
 from _cann_sim.atc import onnx_graph
 from _cann_sim.atc.console import Refused, bad_value
+from _cann_sim.atc.numbers import EXACT, round_values, weight_size, work_size
 from _cann_sim.atc.operators import check_operators
 from _cann_sim.atc.shapes import Shapes
 from _cann_sim.om import Gears, Om, Tensor
 
 _TYPES = {"FP32": "float32", "FP16": "float16", "UINT8": "uint8", "INT8": "int8"}
-# [D] the modes that leave float32 weights as they are.
-_EXACT = ("force_fp32", "must_keep_origin_dtype", "origin")
-_HALF_MAX = 65504.0
-_WORK_ALIGNMENT = 512
 
 
 def compile_onnx(flags: Dict[str, str], shapes: Shapes, model: Any, cmdline: str) -> Om:
@@ -33,7 +29,7 @@ def compile_onnx(flags: Dict[str, str], shapes: Shapes, model: Any, cmdline: str
     gears = _gears(model, shapes, dims)
     names = [value.name for value in model.graph.output]
     check_operators(model, found if gears is None else onnx_graph.infer(model, _largest(dims, gears)), precision)
-    if precision not in _EXACT:
+    if precision not in EXACT:
         _round_weights(model)
     onnx_graph.set_input_dims(model, dims)
     inputs = _inputs(model, dims, flags)
@@ -47,12 +43,12 @@ def compile_onnx(flags: Dict[str, str], shapes: Shapes, model: Any, cmdline: str
         inputs=inputs,
         outputs=outputs,
         gears=gears,
-        weight_size=_weight_size(model, precision),
+        weight_size=weight_size(sum(int(np.prod(entry.dims)) for entry in model.graph.initializer), precision),
         external_weight="weight" if flags.get("external_weight", "0") != "0" else "",
         versions={"atc_version": "8.0.0", "opp_version": "8.0.0"},
         graph=model.SerializeToString(),
     )
-    om.work_size = _work_size(om)
+    om.work_size = work_size(om)
     return om
 
 
@@ -93,24 +89,11 @@ def _gears(model: Any, shapes: Shapes, dims: Dict[str, List[int]]) -> Optional[G
         return None
     gears = Gears(shapes.kind, shapes.gears)
     for values in shapes.gears:
-        chosen = _fill(dims, values, shapes)
+        chosen = shapes.fill(dims, values)
         found = onnx_graph.infer(model, chosen)
         gears.inputs.append([chosen[name] for name in chosen])
         gears.outputs.append([found[value.name] for value in model.graph.output])
     return gears
-
-
-def _fill(dims: Dict[str, List[int]], values: List[int], shapes: Shapes) -> Dict[str, List[int]]:
-    rest = list(values)
-    chosen = {}
-    # Values are in the order of input_shape; one batch or image size serves every input.
-    for name in [*shapes.inputs, *[name for name in dims if name not in shapes.inputs]]:
-        if shapes.kind == "dims":
-            chosen[name] = [rest.pop(0) if extent == -1 else extent for extent in dims[name]]
-        else:
-            own = iter(values)
-            chosen[name] = [next(own) if extent == -1 else extent for extent in dims[name]]
-    return {name: chosen[name] for name in dims}
 
 
 def _largest(dims: Dict[str, List[int]], gears: Gears) -> Dict[str, List[int]]:
@@ -118,22 +101,13 @@ def _largest(dims: Dict[str, List[int]], gears: Gears) -> Dict[str, List[int]]:
 
 
 def _round_weights(model: Any) -> None:
-    """Keep fewer bits of the float32 weights, as the default precision does; the graph still computes in float32.
-
-    CANN_SIM_ATC_BITS is the number of significant bits. float16 has 11: with real networks that moves the scores of
-    undecided clips by more than 1e-4, more than tests of the same path on two targets can allow. The default of 16
-    changes the bits of every result and leaves what the results say [I].
-    """
     from onnx import numpy_helper
 
-    bits = int(knobs.text("ATC_BITS", "16"))
     constants = [a.t for n in model.graph.node if n.op_type == "Constant" for a in n.attribute if a.name == "value"]
     for tensor in (*model.graph.initializer, *constants):
         values = numpy_helper.to_array(tensor)
         if values.dtype == np.float32:
-            fraction, exponent = np.frexp(np.clip(values, -_HALF_MAX, _HALF_MAX))
-            rounded = np.ldexp(np.round(np.ldexp(fraction, bits)), exponent - bits).astype(np.float32)
-            tensor.CopyFrom(numpy_helper.from_array(rounded, tensor.name))
+            tensor.CopyFrom(numpy_helper.from_array(round_values(values), tensor.name))
 
 
 def _inputs(model: Any, dims: Dict[str, List[int]], flags: Dict[str, str]) -> List[Tensor]:
@@ -200,24 +174,3 @@ def _cast_output(model: Any, value: Any, dtype: str) -> None:
     model.graph.node.append(helper.make_node("Cast", [value.name], [renamed], to=number))
     value.name = renamed
     value.type.tensor_type.elem_type = number
-
-
-def _weight_size(model: Any, precision: str) -> int:
-    count = sum(int(np.prod(entry.dims)) for entry in model.graph.initializer)
-    return _align(count * (4 if precision in _EXACT else 2))
-
-
-def _work_size(om: Om) -> int:
-    def nbytes(tensors: List[Tensor], dims: Optional[List[List[int]]]) -> int:
-        return sum(t.nbytes(d) for t, d in zip(tensors, dims or [t.dims for t in tensors]))
-
-    gears = om.gears
-    largest = None if gears is None else gears.largest
-    inside = nbytes(om.inputs, gears.inputs[largest] if gears and largest is not None else None)
-    outside = nbytes(om.outputs, gears.outputs[largest] if gears and largest is not None else None)
-    # Of the size of its tensors: real figures depend on the compiler [I].
-    return _align(inside + outside)
-
-
-def _align(size: int) -> int:
-    return max(_WORK_ALIGNMENT, -(-size // _WORK_ALIGNMENT) * _WORK_ALIGNMENT)

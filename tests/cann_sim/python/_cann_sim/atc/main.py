@@ -21,8 +21,9 @@ from typing import Any, Dict, List
 from _cann_sim import knobs, soc
 from _cann_sim.atc import console, flags, graph_def, modes, onnx_graph, rules, shapes
 from _cann_sim.atc.compile import compile_onnx
+from _cann_sim.atc.compile_frozen import compile_frozen
 from _cann_sim.atc.console import Refused, bad_value
-from _cann_sim.om import Om, Tensor, write_om
+from _cann_sim.om import Om, write_om
 
 _NO_DRIVER = (
     "atc.bin: error while loading shared libraries: libascend_hal.so: cannot open shared object file: "
@@ -73,7 +74,7 @@ def _run(given: Dict[str, str], cmdline: str) -> int:
 
 
 def _parse_and_compile(given: Dict[str, str], wanted: shapes.Shapes, cmdline: str) -> Om:
-    readers = {"5": _from_onnx, "3": _from_tensorflow, "1": _from_mindspore}
+    readers = {"5": _from_onnx, "3": compile_frozen, "1": _from_mindspore}
     reader = readers.get(given["framework"])
     if reader is None:
         raise Refused("E16001", "The simulator does not parse Caffe models.")
@@ -111,23 +112,13 @@ def _refuse_aipp(model: Any, wanted: shapes.Shapes) -> None:
     raise Refused("E19999", "Inner Error!", "The simulator does not compile AIPP.")
 
 
-def _from_tensorflow(given: Dict[str, str], wanted: shapes.Shapes, nodes: Any, cmdline: str) -> Om:
-    graph_def.check_names(nodes, wanted, [entry for entry in given.get("out_nodes", "").split(";") if entry])
-    layout = given.get("input_format", "NHWC")
-    inputs = [Tensor(n, "float32", d, layout if len(d) == len(layout) else "ND") for n, d in wanted.inputs.items()]
-    return _unexecutable(given, inputs, cmdline)
-
-
 def _from_mindspore(given: Dict[str, str], wanted: shapes.Shapes, _: Any, cmdline: str) -> Om:
     # [D+S] input_shape, out_nodes and input_fp16_nodes are ignored and the conversion succeeds.
-    return _unexecutable(given, [], cmdline)
-
-
-def _unexecutable(given: Dict[str, str], inputs: List[Tensor], cmdline: str) -> Om:
+    # Nothing here executes AIR.
     precision = given.get("precision_mode") or given.get("precision_mode_v2") or "force_fp16"
     versions = {"atc_version": "8.0.0", "opp_version": "8.0.0"}
     framework = int(given["framework"])
-    return Om(given["soc_version"], framework, precision, cmdline, inputs, [], versions=versions)
+    return Om(given["soc_version"], framework, precision, cmdline, [], [], versions=versions)
 
 
 def _write_model(given: Dict[str, str], om: Om) -> None:

@@ -7,8 +7,8 @@ from typing import Any, Callable, Dict, List
 from _cann_sim.atc.console import Refused
 
 _LONGEST_WIDTH = 4096
-# [D] float16 only; the modes that leave float32 as it is cannot compile them.
-_EXACT = ("must_keep_origin_dtype", "origin")
+# [D] 5-D convolutions take float16 only; the modes that leave float32 as it is cannot compile them.
+KEEPING = ("must_keep_origin_dtype", "origin")
 
 
 def _no_kernel(node: Any, cause: str) -> Refused:
@@ -25,9 +25,14 @@ def _no_kernel(node: Any, cause: str) -> Refused:
 
 
 def _no_type(node: Any, cause: str) -> Refused:
+    return no_type(node.name, node.op_type, cause)
+
+
+def no_type(name: str, kind: str, cause: str) -> Refused:
+    """Return the refusal of a data type that no kernel of an operator has."""
     return Refused(
         "EZ3002",
-        f"Optype [{node.op_type}] of Ops kernel [AIcoreEngine] is unsupported. Reason: [{node.name}]: {cause}.",
+        f"Optype [{kind}] of Ops kernel [AIcoreEngine] is unsupported. Reason: [{name}]: {cause}.",
         "Possible Cause: The operator type, data type or format is unsupported in the operator information library.",
         "Solution: Check that the data type and format are in the operator specifications.",
     )
@@ -48,7 +53,7 @@ def _conv(node: Any, dims: List[int], precision: str) -> None:
     found = _attributes(node)
     if len(dims) not in (4, 5):
         raise _no_kernel(node, f"the input has {len(dims)} dims, 4 or 5 are supported")
-    if len(dims) == 5 and precision in _EXACT:
+    if len(dims) == 5 and precision in KEEPING:
         raise _no_type(node, "the dtype float32 is unsupported, a 5-D convolution takes float16")
     if len(dims) == 5 and found.get("group", 1) != 1:
         raise _no_kernel(node, f"group is {found['group']}, only 1 is supported")
@@ -82,7 +87,7 @@ def _average_pool(node: Any, dims: List[int], precision: str) -> None:
         raise _no_kernel(node, "auto_pad SAME_LOWER is not supported")
     if found.get("count_include_pad", 0) and any(found.get("pads", [])):
         raise _no_kernel(node, "count_include_pad is not supported")
-    if precision in _EXACT:
+    if precision in KEEPING:
         raise _no_type(node, "the dtype float32 is unsupported with must_keep_origin_dtype")
 
 

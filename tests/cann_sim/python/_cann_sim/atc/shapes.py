@@ -22,6 +22,19 @@ class Shapes:
     kind: Optional[str] = None
     gears: Optional[List[List[int]]] = None
 
+    def fill(self, dims: Dict[str, List[int]], values: List[int]) -> Dict[str, List[int]]:
+        """Return ``dims`` of the inputs with a gear's ``values`` in their open places."""
+        rest = list(values)
+        chosen = {}
+        # Values are in the order of input_shape; one batch or image size serves every input.
+        for name in [*self.inputs, *[name for name in dims if name not in self.inputs]]:
+            if self.kind == "dims":
+                chosen[name] = [rest.pop(0) if extent == -1 else extent for extent in dims[name]]
+            else:
+                own = iter(values)
+                chosen[name] = [next(own) if extent == -1 else extent for extent in dims[name]]
+        return {name: chosen[name] for name in dims}
+
 
 def check_dynamic(flags: Dict[str, str]) -> None:
     """Check the shape options as far as that needs no model (step 12)."""
