@@ -192,7 +192,9 @@ def _folder(args: argparse.Namespace, card: Card, request: ConvertRequest) -> Pa
 def _print_command(request: ConvertRequest, folder: Path, console: Console) -> None:
     from convert import amct_command
     from convert.atc_command import pasted_command
+    from convert.om_from_graph import warn_of_doubts
 
+    warn_of_doubts(request, console)
     if request.calibration:
         amct_command.check(request)
     pasted = amct_command.pasted_commands if request.calibration else pasted_command

@@ -13,6 +13,7 @@ from convert.atc_command import atc_command
 from convert.atc_failure import explain_failure, missing_atc, unfinished
 from convert.atc_process import run_atc
 from convert.formats import ATC
+from convert.onnx_check import doubts
 from convert.request import STEM, ConvertRequest
 from pipeline.artifact import replacing
 from pipeline.command import shell
@@ -65,8 +66,15 @@ def om_from_graph(request: ConvertRequest, output: Path, console: Console) -> Li
     return [_NAME]
 
 
+def warn_of_doubts(request: ConvertRequest, console: Console) -> None:
+    """Say what ATC may refuse of the graph, as far as its documentation tells."""
+    for line in doubts(request.graph) if request.record.format == "onnx" else []:
+        console.warn(line)
+
+
 def _announce(request: ConvertRequest, command: List[str], console: Console) -> None:
     assert request.atc is not None
+    warn_of_doubts(request, console)
     kept = ", ".join(dict.fromkeys(spec.dtype for spec in (*request.inputs, *request.outputs)))
     console.say(f"running, possibly for many minutes: {shell(command)}")
     console.say(f"precision on the device: {request.atc.precision}; inputs and outputs stay {kept}")

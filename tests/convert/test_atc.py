@@ -8,12 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline.artifact import sha256_file
-from pipeline.records import CompiledRecord, read_record
+from pipeline.records import CompiledRecord, read_record, write_record
+from pipeline.tensor import TensorSpec
+from tests.cann_sim import samples
 from tests.command import ROOT, refused, stage
 from tests.convert.atc_host import bare, scripted, simulated
 from tests.convert.conftest import Folders
@@ -404,3 +407,29 @@ def test_frozen_graph_for_a_card_of_onnx(folders: Folders) -> None:
     write_frozen(folders.graph)
     line = refused(convert(folders, env=simulated()), "atc.framework is 5", "model.pb is pb: framework 3")
     assert "--set atc.framework=3" in line
+
+
+# What ATC may refuse.
+
+
+@pytest.mark.parametrize(
+    ("conv", "words"),
+    [
+        ({"group": 3}, "Conv Conv_0 is a 5-D convolution in 3 groups, ATC documents one"),
+        ({"auto_pad": "SAME_UPPER"}, "Conv Conv_0 is a 5-D convolution with auto_pad SAME_UPPER"),
+    ],
+)
+def test_doubts_are_said_before_atc_runs_and_do_not_stop_it(folders: Folders, conv: dict, words: str) -> None:
+    clips = TensorSpec("input", "float32", (2, *samples.DIMS), "NCTHW")
+    scores = TensorSpec("output", "float32", (2, 3 if "group" in conv else samples.CLASSES), "NC")
+    record = write_graph(folders.graph, inputs=[clips], outputs=[scores])
+    file = samples.write_onnx(folders.graph / "model.onnx", batch=2, **conv)
+    write_record(folders.graph / "model.json", replace(record, sha256=sha256_file(file)))
+    finished = convert(folders, env=simulated())
+    # The simulator refuses what is documented as refused.
+    refused(finished, "EZ3003", "no engine of the chip")
+    lines = finished.stderr.splitlines()
+    (place,) = [number for number, line in enumerate(lines) if words in line]
+    assert "warning" in lines[place]
+    assert place < next(number for number, line in enumerate(lines) if "running, possibly for many minutes" in line)
+    assert words in done(convert(folders, "--dry-run", env=bare())).stderr
