@@ -11,7 +11,7 @@ from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from export import onnx_graph, parity
+from export import parity
 from export.checkpoint_files import CheckpointFiles
 from export.frameworks import FRAMEWORKS
 from export.request import RECORD, ExportRequest, find_checkpoint
@@ -183,8 +183,13 @@ def make_sides(card: Card, folder: Path, checkpoint: Optional[Path], scorer: Sco
         return _normalising(run, request) if tensor.dtype == "uint8" else run
 
     def reader(exporter: ModuleType) -> Run:
-        run: Run = onnx_graph.load(graph) if record.format == "onnx" else exporter.load_graph(graph)
-        return run
+        if record.format != "onnx":
+            other: Run = exporter.load_graph(graph)
+            return other
+        # TensorFlow's environment has no ONNX.
+        from export import onnx_graph
+
+        return onnx_graph.load(graph)
 
     runtime = ("onnxruntime", "onnxruntime") if record.format == "onnx" else engine
     ours, theirs = scorer.output / "framework", scorer.output / "graph"
