@@ -55,6 +55,7 @@ class Run:
     Attributes:
         name: Folder of the results, for example ``cpu-b10``.
         means: float32 (videos, classes), the scores of each video.
+        best: int (videos,), the class that the rules of the accuracy predict.
         notes: Records that are missing or belong to another run.
     """
 
@@ -63,6 +64,7 @@ class Run:
     scores: Scores
     accuracy: Accuracy
     means: np.ndarray
+    best: np.ndarray
     summary: Optional[Summary]
     compiled: Optional[CompiledRecord]
     graph: Optional[GraphRecord]
@@ -78,11 +80,6 @@ class Run:
     def finite(self) -> np.ndarray:
         """Tell of each video, bool (videos,), whether its scores are numbers: the naive softmax may overflow."""
         return np.isfinite(self.means).all(axis=1)
-
-    @property
-    def best(self) -> np.ndarray:
-        """Predicted class of each video, int (videos,), by the rules of the accuracy."""
-        return best(self.means, 1, self.accuracy.rules.ties)[:, 0]
 
     @property
     def probabilities(self) -> bool:
@@ -143,6 +140,7 @@ def load(folders: Folders, annotation: Optional[str] = None) -> Run:
         scores=outcome.scores,
         accuracy=accuracy,
         means=outcome.means,
+        best=best(outcome.means, 1, accuracy.rules.ties)[:, 0],
         summary=summary,
         compiled=compiled,
         graph=graph,

@@ -1,0 +1,52 @@
+"""Pages to look at, made once, and browsers to look with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict, Iterator
+
+import numpy as np
+import pytest
+
+from scripts import compare, report
+from tests.browser.chromium import Browser, programs
+from tests.scripts.report_cases import Case
+
+HOSTILE = "<img src=x onerror=document.title='broken'>"
+SCRIPT = "</script><script>document.title='broken'</script>"
+
+
+def pytest_collection_modifyitems(items: list) -> None:
+    """Leave the tests of this folder out, with a reason, where there is no browser."""
+    if programs() is None:
+        reason = "no Chromium with chromedriver on this system: make browser installs them (root, apt-get)"
+        for item in items:
+            if Path(__file__).parent in Path(item.path).parents:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
+    """Make a report and a comparison of a dataset with hostile names, and a report of 400 classes, 20,000 videos."""
+    root = tmp_path_factory.mktemp("pages")
+    labels = [HOSTILE, "walk", f"run {SCRIPT}", "a & b"]
+    case = Case(root / "hostile", labels=labels, ids=[f"{number:02d} {HOSTILE}{SCRIPT}" for number in range(40)])
+    # The slash of the hostile names makes folders of its own below the frames; that harms nobody.
+    case.frames()
+    a, b = case.run("a", case.logits(lead=3.0)), case.run("b", case.logits(seed=1, lead=2.0))
+    large = Case(root / "large", classes=400, videos=20_000)
+    latency = np.random.default_rng(0).gamma(9, 2, 4000).tolist()
+    many = large.run("a", large.logits(lead=4.0), latency=latency, stored=False)
+    assert report.main(["--model", str(case.card), "--results", str(a), "--quiet"]) == 0
+    assert report.main(["--model", str(large.card), "--results", str(many), "--quiet"]) == 0
+    output = str(root / "compared")
+    assert compare.main([str(a), str(b), "--model", str(case.card), "--output", output, "--quiet"]) == 0
+    return {"report": a / "report.html", "large": many / "report.html", "compare": root / "compared" / "compare.html"}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return a browser for English readers."""
+    opened = Browser()
+    yield opened
+    opened.close()
