@@ -19,6 +19,7 @@ from export.pytorch.onnx_from_torch import check_opset, onnx_from_torch
 from export.pytorch.operators import atc_limits, explicit_pads, operators
 from export.request import ExportRequest
 from pipeline.console import Console
+from pipeline.mean_volume import mean_volume_of
 from pipeline.records import GraphRecord, Parity
 
 _DISTRIBUTIONS = ("torch", "onnx", "onnxsim", "onnxruntime", "numpy")
@@ -65,7 +66,8 @@ def measure(network: nn.Module, graph: Path, request: ExportRequest) -> Parity:
     """
     eager, classes = _eager(Deployed(network, request.card)), request.card.model.classes
     pixels = parity.probe_batches(request.input)
-    values = [parity.normalised(batch, request.input.layout, request.card.transform) for batch in pixels]
+    volume = mean_volume_of(request.card)
+    values = [parity.normalised(batch, request.input.layout, request.card.transform, volume) for batch in pixels]
     reference = np.concatenate([eager(batch) for batch in values])
     batches = pixels if request.input_dtype == "uint8" else values
     found = onnx_graph.run(graph, batches)

@@ -13,6 +13,7 @@ from export.pytorch.byte_input import ByteInput
 from export.pytorch.deployed import Deployed
 from export.request import ExportRequest
 from pipeline.errors import RequestError
+from pipeline.mean_volume import mean_volume_of
 from pipeline.tensor import DYNAMIC
 
 OPSETS = range(7, 21)
@@ -23,7 +24,8 @@ def onnx_from_torch(network: nn.Module, request: ExportRequest) -> onnx.ModelPro
     """Trace a card's network in evaluation mode and return its graph, batch norm folded, not yet simplified."""
     whole: nn.Module = Deployed(network, request.card)
     if request.input_dtype == "uint8":
-        whole = ByteInput(whole, request.card.transform)
+        card = request.card
+        whole = ByteInput(whole, card.input.layout, card.transform, mean_volume_of(card))
     dynamic = request.batch == DYNAMIC
     example = request.input.with_batch(_EXAMPLE_BATCH if dynamic else request.batch)
     names = (request.input.name, request.logits.name)

@@ -132,6 +132,22 @@ def test_c3d_takes_videos_or_clips(tmp_path, form, batch, opset, dtype):
     assert np.abs(found - expected).max() < 1e-4 * max(1, np.abs(logits).max())
 
 
+@pytest.mark.parametrize("form", ["probabilities", "single clips"])
+def test_graph_of_pixels_subtracts_a_mean_volume(tmp_path, form):
+    volume = np.random.default_rng(6).uniform(60, 130, (16, 32, 32, 3)).astype(np.float32)
+    np.save(tmp_path / "mean.npy", volume)
+    made = small.card("c3d_mmaction", *FORMS[form][0], f"transform.mean_volume={tmp_path}/mean.npy")
+    asked, _, model, _ = exported(tmp_path, made, batch=2, dtype="uint8")
+    assert operators(model)["Sub"] == 1
+    pixels = np.random.default_rng(4).integers(0, 256, asked.input.shape).astype(np.uint8)
+    network = load_weights(build_network(made), asked.checkpoint, made).eval()
+    with torch.inference_mode():
+        clips = (pixels.reshape(-1, 3, 16, 32, 32) - volume.transpose(3, 0, 1, 2)).astype(np.float32)
+        logits = network(torch.from_numpy(clips)).numpy()
+    found = onnx_graph.run(asked.output / "model.onnx", [pixels]).reshape(logits.shape)
+    assert np.abs(found - softmax(logits)).max() < 1e-5
+
+
 def test_reshape_of_videos_has_a_constant_target(tmp_path):
     _, _, model, _ = exported(tmp_path, small.card("c3d_mmaction"), batch=DYNAMIC)
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
