@@ -53,8 +53,8 @@ class TensorSpec:
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def with_batch(self, batch: int) -> TensorSpec:
-        """Return the same tensor with another first extent; one without axis N, such as a scalar, as it is."""
-        if "N" not in self.layout:
+        """Return the same tensor with another first extent; a scalar has none and stays as it is."""
+        if not self.shape:
             return self
         return TensorSpec(self.name, self.dtype, (batch, *self.shape[1:]), self.layout)
 

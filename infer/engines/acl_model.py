@@ -92,8 +92,9 @@ def _port(
 
 
 def _names(name: str) -> List[Any]:
-    """Return the names that a tensor may go by: ATC calls the outputs of ONNX graphs ``node:0:tensor``."""
-    return [name.rpartition(":")[2], name] if ":" in name else [name]
+    """Return the names that a tensor may go by: ATC calls outputs ``node:0:tensor``, TensorFlow's ``node:0``."""
+    node, colon, tensor = name.rpartition(":")
+    return [name, node, tensor] if colon else [name]
 
 
 def check_sizes(description: Description, batch: int, where: object) -> None:

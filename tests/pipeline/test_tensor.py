@@ -15,7 +15,7 @@ def test_bytes_of_the_published_batch() -> None:
         _ = SPEC.with_batch(DYNAMIC).nbytes
 
 
-def test_tensor_without_a_batch_axis_stays_as_it_is() -> None:
+def test_scalar_has_no_batch() -> None:
     accuracy = TensorSpec("output", "float32", (), "")
     assert accuracy.with_batch(4) == accuracy
     assert (str(accuracy), accuracy.nbytes) == ("output float32 scalar", 4)
