@@ -84,7 +84,7 @@ DEMO := build/demo_data/annotation.json
 # The stages write under temporary names, so nothing has to be deleted when one fails or is interrupted.
 .PRECIOUS: $(GRAPH) $(MANIFEST) $(CALIBRATED) $(COMPILED) $(SCORES) $(ACCURACY)
 .PHONY: help demo graph batches om several infer loop accuracy report compare sweep swept predict drift parity doctor \
-  explain npu-selftest test test-pytorch test-tensorflow test-paddle test-mindspore browser lint clean FORCE
+  explain npu-selftest docs test test-pytorch test-tensorflow test-paddle test-mindspore browser lint clean FORCE
 
 help: ## show this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -246,6 +246,9 @@ browser: ## Chromium and its driver from the system's packages, for the tests of
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium chromium-driver \
 	    >/dev/null || echo "browser: could not be installed; the tests of the pages are left out"; \
 	else echo "browser: install chromium and chromium-driver with the system's packages; until then the tests of the pages are left out"; fi
+
+docs: $(CORE_READY) ## what the model cards say, into docs/models.md
+	@$(CORE) -m scripts.model_docs
 
 lint: $(TEST_READY) ## ruff and mypy
 	$(TORCH) -m ruff check .

@@ -1,4 +1,4 @@
-"""c3d_paddle as its user runs it: a ``.pdparams`` file and a rawframe list through make; Paddle's own scores come out."""
+"""c3d_paddle as its user runs it: ``.pdparams`` and a rawframe list through make give Paddle's own scores."""
 
 from __future__ import annotations
 

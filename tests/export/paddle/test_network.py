@@ -71,8 +71,11 @@ def test_full_size_network_and_graph_equal_the_golden_vectors(tmp_path):
     ("entry", "words"),
     [
         ("model.network=resnet3d", "model.network is 'resnet3d', for Paddle expected one of: c3d"),
-        ("model.same_padding=true", "model.same_padding is no entry of Paddle's c3d"),
-        ("export.batch_accuracy=true", "export.batch_accuracy is no entry of Paddle's c3d"),
+        ("model.same_padding=true", "model.same_padding is True, which Paddle's c3d does not take"),
+        ("model.depth=18", "model.depth is 18, which Paddle's c3d does not take"),
+        ("export.pooling=mean", "export.pooling is 'mean', c3d has no pooling head"),
+        ("export.batch_accuracy=true", "export.batch_accuracy is for TensorFlow cards"),
+        ("export.average_clips=true", "layout NCTHW has no clips to average"),
         ("model.widen_factor=0.001", "which leaves no channels"),
         ("input.layout=NTHWC", "input.layout is 'NTHWC', Paddle networks take NCTHW or NKCTHW"),
         ("clips.frames=8", "clips of 8x32x32 are too small, C3D takes 16x16x16 or more"),
