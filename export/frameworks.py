@@ -8,7 +8,7 @@ import os
 import warnings
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Dict, Tuple
+from typing import Dict, Sequence, Tuple
 
 from pipeline.errors import RequestError
 
@@ -45,7 +45,12 @@ FRAMEWORKS = {
         "export.paddle.exporter", ("paddle", "paddle2onnx", "onnx", "onnxruntime"), ("onnx",), "paddle"
     ),
     "mindspore": Framework(
-        "export.mindspore.exporter", ("mindspore", "onnx", "onnxruntime"), ("onnx", "mindir", "air"), "mindspore"
+        "export.mindspore.exporter",
+        ("mindspore", "onnx", "onnxruntime"),
+        ("onnx", "mindir", "air"),
+        "mindspore",
+        # It reports missing devices and its own obsolete interfaces on stderr, and errors before it raises them.
+        {"GLOG_v": "4"},
     ),
 }
 
@@ -67,13 +72,24 @@ def load_exporter(framework: Framework) -> ModuleType:
     Raises:
         RequestError: a library is missing or cannot be imported.
     """
-    todo = f"make .venv/{framework.requirements}/.ready, or pip install -r requirements/{framework.requirements}.txt"
-    missing = [name for name in framework.libraries if importlib.util.find_spec(name) is None]
+    import_libraries(framework, framework.libraries)
+    return importlib.import_module(framework.module)
+
+
+def import_libraries(framework: Framework, names: Sequence[str], todo: str = "") -> None:
+    """Import libraries of a framework, by default to be told how to build its environment where one is missing.
+
+    Raises:
+        RequestError: a library is missing or cannot be imported; ends with ``todo``.
+    """
+    kind = framework.requirements
+    todo = todo or f"make .venv/{kind}/.ready, or pip install -r requirements/{kind}.txt"
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
         raise RequestError(f"not installed: {', '.join(missing)}", "this Python", todo)
     for variable, value in framework.environment.items():
         os.environ.setdefault(variable, value)
-    for name in framework.libraries:
+    for name in names:
         try:
             # What a library announces when it is imported says nothing about the user's model.
             with warnings.catch_warnings():
@@ -81,4 +97,3 @@ def load_exporter(framework: Framework) -> ModuleType:
                 importlib.import_module(name)
         except (ImportError, OSError) as error:
             raise RequestError(f"{name} cannot be imported ({error})", "this Python", todo) from None
-    return importlib.import_module(framework.module)
