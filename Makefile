@@ -72,6 +72,22 @@ EXPORT_READY := $(VENV)/$(EXPORT_ENV)/.ready
 TEST_READY := $(VENV)/torch/.ready-all
 endif
 
+# $(call converted,FROM,TO): write a checkpoint with other names; between two frameworks in two steps, through .npz
+frameworks = $(filter torch mindspore,$(patsubst .ckpt,mindspore,$(patsubst .p%,torch,$(suffix $(1) $(2)))))
+python_of = $(or $(PYTHON),$(VENV)/$(1)/bin/python)
+rename = $(call python_of,$(strip $(1))) -m export.checkpoint $(CARD) '$(2)' '$(3)'
+converted = $(if $(word 2,$(call frameworks,$(1),$(2))),\
+  $(call rename,$(word 1,$(call frameworks,$(1),$(2))),$(1),$(2).npz) && \
+  $(call rename,$(word 2,$(call frameworks,$(1),$(2))),$(2).npz,$(2)); code=$$?; rm -f '$(2).npz'; exit $$code,\
+  $(call rename,$(or $(call frameworks,$(1),$(2)),$(EXPORT_ENV)),$(1),$(2)))
+ready_for = $(if $(PYTHON),,$(patsubst %,$(VENV)/%/.ready,$(sort $(or $(call frameworks,$(1),$(2)),$(EXPORT_ENV)))))
+
+# PyTorch weights for a MindSpore network are renamed first. The file is called after what is in it, so that it never
+# has to be made twice, nor is it ever another one's.
+ifneq ($(and $(filter mindspore,$(FRAMEWORK)),$(filter .pth .pt,$(suffix $(lastword $(CHECKPOINT))))),)
+RENAMED := $(BUILD)/checkpoint/$(or $(shell sha256sum '$(CHECKPOINT)' 2>/dev/null | cut -c 1-16),none).ckpt
+endif
+
 GRAPH := $(BUILD)/graph/model.json
 MANIFEST := $(BUILD)/batches/manifest.json
 CALIBRATED := $(BUILD)/calibration/manifest.json
@@ -83,7 +99,7 @@ DEMO := build/demo_data/annotation.json
 .DEFAULT_GOAL := help
 # The stages write under temporary names, so nothing has to be deleted when one fails or is interrupted.
 .PRECIOUS: $(GRAPH) $(MANIFEST) $(CALIBRATED) $(COMPILED) $(SCORES) $(ACCURACY)
-.PHONY: help demo graph batches om several infer loop accuracy report compare sweep swept predict drift parity doctor \
+.PHONY: help demo checkpoint graph batches om several infer loop accuracy report compare sweep swept predict drift parity doctor \
   explain npu-selftest docs test test-pytorch test-tensorflow test-paddle test-mindspore browser lint clean FORCE
 
 help: ## show this list
@@ -95,6 +111,9 @@ help: ## show this list
 
 demo: ## everything on this machine's CPU: synthetic videos, a small trained model, an accuracy table, a report to look at
 	@$(MAKE) --no-print-directory report MODEL=3d_resnet_demo SOC=cpu K=1 MIN_ACCURACY=0.85
+
+checkpoint: $(call ready_for,$(FROM),$(TO)) ## weights under the names of another framework: .pth, .ckpt, .npz ## FROM=x.pth TO=x.ckpt MODEL=resnet3d_mindspore
+	@$(if $(and $(FROM),$(TO)),$(call converted,$(FROM),$(TO)),echo "checkpoint: error: give FROM=x.pth TO=x.ckpt" >&2; exit 2)
 
 graph: $(GRAPH) ## checkpoint -> ONNX, frozen .pb or MINDIR ## CHECKPOINT BATCH DTYPE GRAPH_FORMAT=onnx|pb|mindir|air
 batches: $(MANIFEST) ## dataset -> batches ## VIDEO_PATH ANNOTATION_PATH SUBSET BATCH LAYOUT DTYPE MAX_CLIPS LIMIT WORKERS STRICT=1
@@ -134,7 +153,7 @@ drift: $(MANIFEST) $(if $(AGAINST),,$(COMPILED)) $(DRIFT_READY) ## where graph a
 
 parity: $(COMPILED) $(MANIFEST) $(EXPORT_READY) ## framework, graph and compiled model on the same clips ## CLIPS=20 MAX_DIFF MIN_COSINE MIN_TOP1 ENGINE PRECISION
 	@$(CORE) -m scripts.parity $(CARD) --graph $(dir $(GRAPH)) --compiled $(dir $(COMPILED)) --batches $(dir $(MANIFEST)) \
-	  --output $(BUILD)/parity --export-python $(EXPORT) $(call option,--checkpoint,CHECKPOINT) \
+	  --output $(BUILD)/parity --export-python $(EXPORT) $(if $(RENAMED),--checkpoint '$(RENAMED)',$(call option,--checkpoint,CHECKPOINT)) \
 	  $(call option,--clips,CLIPS) $(call option,--max-diff,MAX_DIFF) $(call option,--min-cosine,MIN_COSINE) \
 	  $(call option,--min-top1,MIN_TOP1) $(call option,--engine,ENGINE) $(call option,--precision,PRECISION) \
 	  $(call option,--devices,DEVICES)
@@ -149,9 +168,15 @@ npu-selftest: $(CORE_READY) ## once on an NPU host: convert, infer, compare with
 	@$(CORE) -m scripts.npu_selftest --soc $(SOC) $(call option,--device,DEVICE) \
 	  $(if $(wildcard $(TORCH)),--export-python $(TORCH))
 
-$(GRAPH): FORCE $(EXPORT_READY)
+ifdef RENAMED
+$(RENAMED): $(call ready_for,.pth,.ckpt)
+	@$(call converted,$(CHECKPOINT),$@)
+endif
+
+$(GRAPH): FORCE $(EXPORT_READY) $(RENAMED)
 	@$(EXPORT) -m export $(CARD) $(GRAPH_BATCH) --output $(dir $@) \
-	  $(call option,--checkpoint,CHECKPOINT) $(call option,--input-dtype,DTYPE) $(call option,--format,GRAPH_FORMAT)
+	  $(if $(RENAMED),--checkpoint '$(RENAMED)',$(call option,--checkpoint,CHECKPOINT)) \
+	  $(call option,--input-dtype,DTYPE) $(call option,--format,GRAPH_FORMAT)
 
 $(MANIFEST): FORCE $(CORE_READY) $(if $(ANNOTATION_PATH),,$(if $(filter 3d_resnet_demo,$(MODEL)),$(DEMO)))
 	@$(CORE) -m preprocess $(CARD) --batch $(BATCH) --output $(dir $@) \
