@@ -49,7 +49,7 @@ QUANTIZE = $(CORE) -m scripts.quantize $(CARD) --build $(BUILD) --batch $(BATCH)
 
 ENGINE_OPTIONS = $(call option,--engine,ENGINE) $(call option,--devices,DEVICES) $(call option,--precision,PRECISION) \
   $(call option,--streams,STREAMS) $(call option,--requests,REQUESTS)
-INFER = $(CORE) -m infer $(CARD) --compiled $(dir $(COMPILED)) --batches $(dir $(MANIFEST)) \
+INFER = $(RUNNER) -m infer $(CARD) --compiled $(dir $(COMPILED)) --batches $(dir $(MANIFEST)) \
   $(ENGINE_OPTIONS) $(call option,--warmup,WARMUP) $(call option,--output-format,OUTPUT_FORMAT) $(if $(VERIFY),--verify)
 
 # Each framework has a virtual environment of its own, because the four do not share one.
@@ -70,6 +70,15 @@ REPORT_READY := $(VENV)/core/.ready-report
 QUANTIZE_READY := $(VENV)/core/.ready-quantize
 EXPORT_READY := $(VENV)/$(EXPORT_ENV)/.ready
 TEST_READY := $(VENV)/torch/.ready-all
+endif
+
+# A MINDIR runs in MindSpore, and MindSpore only in its own environment.
+ifneq ($(filter mindir,$(GRAPH_FORMAT) $(FORMAT) $(patsubst export.format=%,%,$(SET))),)
+RUNNER := $(or $(PYTHON),$(VENV)/mindspore/bin/python)
+RUNNER_READY := $(if $(PYTHON),,$(VENV)/mindspore/.ready)
+else
+RUNNER := $(CORE)
+RUNNER_READY := $(CORE_READY)
 endif
 
 # $(call converted,FROM,TO): write a checkpoint with other names; between two frameworks in two steps, through .npz
@@ -118,15 +127,15 @@ checkpoint: $(call ready_for,$(FROM),$(TO)) ## weights under the names of anothe
 graph: $(GRAPH) ## checkpoint -> ONNX, frozen .pb or MINDIR ## CHECKPOINT BATCH DTYPE GRAPH_FORMAT=onnx|pb|mindir|air
 batches: $(MANIFEST) ## dataset -> batches ## VIDEO_PATH ANNOTATION_PATH SUBSET BATCH LAYOUT DTYPE MAX_CLIPS LIMIT WORKERS STRICT=1
 om: $(if $(SEVERAL),several,$(COMPILED)) ## graph -> compiled model (.om, or OpenVINO IR with SOC=cpu) ## SOC BATCH=10 or BATCH=1,4,8 DYNAMIC_BATCH=1,4,8 FORMAT PRECISION_MODE OUT_NODES OP_SELECT_IMPLMODE ATC_LOG ATC_ARG='--name=value ...' DRY_RUN=1 PRECISION=int8 CALIBRATION=300 CALIBRATION_ANNOTATION MAX_ACCURACY_DROP=0.01
-infer: $(if $(LOOP),loop,$(SCORES)) ## batches x compiled model -> scores, throughput ## ENGINE=acl|ais_bench|msame|openvino|onnxruntime DEVICES=0,1 PRECISION=f32|bf16|int8 STREAMS REQUESTS WARMUP VERIFY=1 LOOP OUTPUT_FORMAT=bin|npy|txt
+infer: $(if $(LOOP),loop,$(SCORES)) ## batches x compiled model -> scores, throughput ## ENGINE=acl|ais_bench|msame|openvino|onnxruntime|mindspore DEVICES=0,1 PRECISION=f32|bf16|int8 STREAMS REQUESTS WARMUP VERIFY=1 LOOP OUTPUT_FORMAT=bin|npy|txt
 accuracy: $(ACCURACY) ## scores -> val.json, accuracy.json ## K MAX_CLIPS IGNORE=1 MIN_ACCURACY ACTIVATION TIES=last MEAN_CLASS=union FIRST_VIDEOS BATCH_ACCURACY
 
 # One model per batch size comes from a graph with an open one: BATCH=1,2,... asks for it.
 sweep: ## throughput and latency per batch size, on the CPU or an NPU ## BATCHES=1,2,4,8,10,16 SOC SECONDS ROUNDS ENGINE PRECISION STREAMS REQUESTS
 	@$(MAKE) --no-print-directory swept BATCH=$(BATCHES)
 
-swept: $(GRAPH) $(CORE_READY) $(PLOT_READY)
-	@$(CORE) -m scripts.sweep $(CARD) --graph $(dir $(GRAPH)) --soc $(SOC) --batches $(BATCH) --compiled $(BUILD)/compiled \
+swept: $(GRAPH) $(RUNNER_READY) $(PLOT_READY)
+	@$(RUNNER) -m scripts.sweep $(CARD) --graph $(dir $(GRAPH)) --soc $(SOC) --batches $(BATCH) --compiled $(BUILD)/compiled \
 	  --output $(BUILD)/sweep/$(SOC) $(call option,--seconds,SECONDS) $(call option,--rounds,ROUNDS) $(ENGINE_OPTIONS)
 
 report: $(ACCURACY) $(REPORT_READY) ## results -> report.html, one page to look at in a browser ## STRIPS=12
@@ -138,8 +147,8 @@ compare: $(REPORT_READY) ## two runs: where they part, who changed sides, which 
 	@$(CORE) -m scripts.compare $(if $(A),'$(A)') $(if $(B),'$(B)') $(call option,--max-drop,MAX_DROP) $(call option,--strips,STRIPS) \
 	  $(if $(DIFFERENT_INPUTS),--different-inputs) $(call option,--video-path,VIDEO_PATH) $(if $(QUIET),--quiet)
 
-predict: $(COMPILED) ## videos -> labels ## VIDEO="file folder 'name with blanks.mp4'" K
-	@$(CORE) -m scripts.predict $(CARD) --compiled $(dir $(COMPILED)) -k $(K) $(VIDEO)
+predict: $(COMPILED) $(RUNNER_READY) ## videos -> labels ## VIDEO="file folder 'name with blanks.mp4'" K
+	@$(RUNNER) -m scripts.predict $(CARD) --compiled $(dir $(COMPILED)) -k $(K) $(VIDEO)
 
 # The doctor looks at bare hosts too, so it builds no environment: it takes what is there.
 doctor: ## can this host run each stage? ## SOC STAGES JSON COMPARE='record.json [other.json]'
@@ -203,10 +212,10 @@ endif
 several: $(GRAPH) $(CORE_READY)
 	@$(CONVERT) --output $(BUILD)/compiled --batch $(BATCH)
 
-$(SCORES): $(COMPILED) $(MANIFEST) FORCE
+$(SCORES): $(COMPILED) $(MANIFEST) FORCE $(RUNNER_READY)
 	@$(INFER) --output $(dir $@)
 
-loop: $(COMPILED) $(MANIFEST)
+loop: $(COMPILED) $(MANIFEST) $(RUNNER_READY)
 	@$(INFER) --output $(dir $(SCORES)) --loop $(LOOP)
 
 $(ACCURACY): $(SCORES) FORCE

@@ -56,9 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--format",
-        choices=("auto", "openvino", "onnx"),
+        choices=("auto", "openvino", "onnx", "mindir"),
         default="auto",
-        help="for the CPU; auto: openvino where it is installed",
+        help="for the CPU; auto: what the graph can become, openvino first where it is installed",
     )
     add("--force", action="store_true", help="compile again what is up to date")
     int8 = parser.add_argument_group(
@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _convert(args: argparse.Namespace) -> int:
+    from convert.formats import MINDIR
     from convert.request import read_graph
     from pipeline import card as cards
     from pipeline import soc
@@ -106,23 +107,26 @@ def _convert(args: argparse.Namespace) -> int:
     card = cards.load(args.model, args.set)
     target = soc.resolve(args.soc)
     graph, record = read_graph(card, Path(args.graph or cards.ROOT / "build" / card.name / "graph"))
-    requests = _cpu_requests if target == soc.CPU else _atc_requests
+    requests = _plain_requests if target == soc.CPU or record.format == MINDIR.name else _atc_requests
     for request in requests(args, card, target, graph, record):
         request = _with_calibration(args, card, request)
         folder = _folder(args, card, request)
         if args.dry_run:
             _print_command(request, folder, console)
         elif request.atc is None:
-            _build_cpu(args, request, folder, console)
+            _build_without_atc(args, request, folder, console)
         else:
             _build_om(args, request, folder, console)
     return 0
 
 
-def _cpu_requests(
+def _plain_requests(
     args: argparse.Namespace, card: Card, target: str, graph: Path, record: GraphRecord
 ) -> List[ConvertRequest]:
+    """Return the conversions that do without ATC: for the CPU, and of graphs that MindSpore itself runs."""
+    from convert.formats import MINDIR
     from convert.request import cpu_request
+    from pipeline import soc
     from pipeline.errors import RequestError
 
     given = {
@@ -135,9 +139,15 @@ def _cpu_requests(
     }
     for name, value in given.items():
         if value:
-            raise RequestError(f"is for ATC, and --soc {args.soc} is the CPU here", name, "pass --soc Ascend310P3")
+            if target == soc.CPU:
+                raise RequestError(f"is for ATC, and --soc {args.soc} is the CPU here", name, "pass --soc Ascend310P3")
+            raise RequestError(
+                f"is for ATC, which does not read the {record.format} graph", name, "export --format onnx or air"
+            )
     if args.precision == "int8" and args.format == "onnx":
         raise RequestError("onnx keeps the graph as it is", "--precision int8", "leave --format out")
+    if args.precision == "int8" and record.format == MINDIR.name:
+        raise RequestError("a MINDIR is kept as it is", "--precision int8", "export --format onnx")
     return [cpu_request(card, graph, record, target, batch) for batch in args.batch or [None]]
 
 
@@ -202,7 +212,7 @@ def _print_command(request: ConvertRequest, folder: Path, console: Console) -> N
         console.result(line)
 
 
-def _build_cpu(args: argparse.Namespace, request: ConvertRequest, folder: Path, console: Console) -> None:
+def _build_without_atc(args: argparse.Namespace, request: ConvertRequest, folder: Path, console: Console) -> None:
     from convert.build import build
     from convert.formats import candidates
     from convert.own_command import own_command

@@ -109,8 +109,11 @@ def make_options(
         raise RequestError(
             f"is a graph of format {record.format!r}, ATC takes {', '.join(FRAMEWORKS)}", record.file, "export it again"
         )
-    framework = FRAMEWORKS[record.format]
-    if card.atc.framework != framework:
+    framework, layout = FRAMEWORKS[record.format], card.atc.input_format
+    if card.atc.framework != framework and record.format == "air":
+        # The card's entries are for its other format. An AIR brings its layout along.
+        layout = ""
+    elif card.atc.framework != framework:
         raise RequestError(
             f"atc.framework is {card.atc.framework}, the graph {record.file} is {record.format}: framework {framework}",
             card.path,
@@ -119,13 +122,13 @@ def make_options(
     mode = precision_mode or card.atc.precision_mode
     where = "--precision-mode" if precision_mode else f"{card.path}: atc.precision_mode"
     _choose(mode, PRECISIONS, where)
-    _check_input_format(card, framework)
+    _check_input_format(card, framework, layout)
     _check_extra(extra, precision_mode)
     nodes = tuple(node for node in out_nodes.split(";") if node)
     if not nodes and record.format == "pb":
         # A frozen graph has no list of outputs: without this ATC takes every node that nothing reads.
         nodes = tuple(tensor_name(spec) for spec in record.outputs)
-    return AtcOptions(framework, card.atc.input_format, mode, log, op_select_implmode, nodes, tuple(extra))
+    return AtcOptions(framework, layout, mode, log, op_select_implmode, nodes, tuple(extra))
 
 
 def kept_outputs(options: AtcOptions, record: GraphRecord) -> List[TensorSpec]:
@@ -159,9 +162,8 @@ def check_gears(gears: Sequence[int]) -> Tuple[int, ...]:
     return tuple(sorted(gears))
 
 
-def _check_input_format(card: Card, framework: int) -> None:
-    assert card.atc is not None
-    value, where = card.atc.input_format, f"{card.path}: atc.input_format"
+def _check_input_format(card: Card, framework: int, value: str) -> None:
+    where = f"{card.path}: atc.input_format"
     if not value:
         return
     if framework == FRAMEWORKS["air"] and value not in _FORMATS[framework]:

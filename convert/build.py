@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
 from convert.copied_from_graph import copy_graph
-from convert.formats import INT8, OM, ONNX, OPENVINO, Format, keeping
+from convert.formats import INT8, MINDIR, OM, ONNX, OPENVINO, Format, keeping
 from convert.int8_from_graph import int8_from_graph
 from convert.om_from_graph import om_from_graph
 from convert.openvino_from_graph import OpenVinoMissingError, openvino_from_graph
@@ -24,6 +24,7 @@ _WRITERS: Dict[Format, Writer] = {
     OPENVINO: openvino_from_graph,
     INT8: int8_from_graph,
     ONNX: copy_graph,
+    MINDIR: copy_graph,
     OM: om_from_graph,
 }
 

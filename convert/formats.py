@@ -63,9 +63,11 @@ class Format:
 OPENVINO = Format("openvino", "OpenVINO", "openvino", ("onnx", "pb"), "openvino")
 INT8 = Format("openvino", "OpenVINO", "openvino", ("onnx", "pb"), "openvino", "int8", "nncf")
 ONNX = Format("onnx", "ONNX", "", ("onnx",), "onnxruntime")
+# MindSpore's own graph, for the CPU as for an NPU that MindSpore drives.
+MINDIR = Format("mindir", "MINDIR", "", ("mindir",), "mindspore")
 OM = Format("om", ".om", "", ("onnx", "pb", "air"), "acl", "float16")
 # In the order in which --format auto takes them.
-CPU_FORMATS = (OPENVINO, ONNX)
+CPU_FORMATS = (OPENVINO, ONNX, MINDIR)
 
 
 def candidates(name: str, graph: PathLike, source: str, console: Console) -> List[Format]:

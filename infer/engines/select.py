@@ -8,6 +8,7 @@ from typing import Dict, List
 from infer.engines.acl import AclEngine
 from infer.engines.ais_bench import AisBenchEngine
 from infer.engines.base import BackendClass, EngineMissingError
+from infer.engines.mindspore import MindSporeEngine
 from infer.engines.msame import MsameEngine
 from infer.engines.onnxruntime import OnnxRuntimeEngine
 from infer.engines.openvino import OpenVinoEngine
@@ -17,11 +18,13 @@ from pipeline.records import CompiledRecord
 AUTO = "auto"
 # In the order of preference.
 ENGINES: Dict[str, BackendClass] = {
-    engine.name: engine for engine in (OpenVinoEngine, OnnxRuntimeEngine, AclEngine, AisBenchEngine, MsameEngine)
+    engine.name: engine
+    for engine in (OpenVinoEngine, OnnxRuntimeEngine, MindSporeEngine, AclEngine, AisBenchEngine, MsameEngine)
 }
 _TODO = {
     "openvino": "pip install openvino, or make a model for onnxruntime: python -m convert --format onnx",
     "onnx": "pip install onnxruntime, or pip install openvino",
+    "mindir": MindSporeEngine.remedy,
     "om": "on an NPU host source set_env.sh of CANN first; without one, make a model for the CPU: SOC=cpu (--soc cpu)",
 }
 

@@ -247,6 +247,16 @@ def test_layout_that_atc_does_not_take_for_air(layout: str) -> None:
     assert "input_format" not in _flags(_request(_card(1, ""), _record("air", clips), "Ascend310P3", 1))
 
 
+@pytest.mark.parametrize("name", ["resnet3d_mindspore", "r2plus1d_mindspore"])
+def test_air_of_a_card_whose_own_graph_is_onnx(name: str) -> None:
+    card, clips = cards.load(name), TensorSpec("x", "float32", (10, *_CLIP), "NCTHW")
+    onnx = _flags(_request(card, _record("onnx", clips), "Ascend310P3", 10))
+    assert (onnx["framework"], onnx["input_format"]) == ("5", "NCDHW")
+    air = _flags(_request(card, _record("air", clips), "Ascend310P3", 10))
+    assert air["framework"] == "1" and "input_format" not in air
+    assert air["input_shape"] == onnx["input_shape"] == "x:10,3,16,112,112"
+
+
 def test_outputs_of_a_frozen_graph_are_named_by_node_and_index() -> None:
     record = dataclasses.replace(
         _record("pb", TensorSpec("batch_clips", "float32", (-1, 16, 112, 112, 3), "NTHWC"), output="C3D/out/BiasAdd"),
