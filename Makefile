@@ -160,8 +160,8 @@ drift: $(MANIFEST) $(if $(AGAINST),,$(COMPILED)) $(DRIFT_READY) ## where graph a
 	  --against '$(or $(AGAINST),$(dir $(COMPILED)))' $(call option,--top,TOP) $(if $(GATE),--gate) \
 	  $(call option,--min-cosine,MIN_COSINE) $(call option,--max-relative,MAX_RELATIVE)
 
-parity: $(COMPILED) $(MANIFEST) $(EXPORT_READY) ## framework, graph and compiled model on the same clips ## CLIPS=20 MAX_DIFF MIN_COSINE MIN_TOP1 ENGINE PRECISION
-	@$(CORE) -m scripts.parity $(CARD) --graph $(dir $(GRAPH)) --compiled $(dir $(COMPILED)) --batches $(dir $(MANIFEST)) \
+parity: $(COMPILED) $(MANIFEST) $(EXPORT_READY) $(RUNNER_READY) ## framework, graph and compiled model on the same clips ## CLIPS=20 MAX_DIFF MIN_COSINE MIN_TOP1 ENGINE PRECISION
+	@$(RUNNER) -m scripts.parity $(CARD) --graph $(dir $(GRAPH)) --compiled $(dir $(COMPILED)) --batches $(dir $(MANIFEST)) \
 	  --output $(BUILD)/parity --export-python $(EXPORT) $(if $(RENAMED),--checkpoint '$(RENAMED)',$(call option,--checkpoint,CHECKPOINT)) \
 	  $(call option,--clips,CLIPS) $(call option,--max-diff,MAX_DIFF) $(call option,--min-cosine,MIN_COSINE) \
 	  $(call option,--min-top1,MIN_TOP1) $(call option,--engine,ENGINE) $(call option,--precision,PRECISION) \
