@@ -16,6 +16,7 @@ from PIL import Image
 
 from export.paddle.networks import build_network
 from pipeline.manifest import read_manifest
+from tests import cann_sim
 from tests.command import ROOT
 from tests.export.paddle import small
 from tests.formula import frame
@@ -23,6 +24,7 @@ from tests.formula import frame
 # Frames per video: fewer than a clip, one clip exactly, and more.
 LENGTHS = {"Archery/v_a_g01_c01": 7, "Archery/v_a_g01_c02": 16, "Bowling/v_b_g01_c01": 33, "Surfing/v_c_g01_c01": 20}
 CLASSES = ("model.classes=101",)
+SOC = "Ascend310P3"
 
 
 class Chain:
@@ -43,11 +45,13 @@ class Chain:
         """Write the rawframe list with these labels."""
         self.list.write_text("".join(f"{name} {LENGTHS[name]} {label}\n" for name, label in labels.items()))
 
-    def make(self, target: str, build: Path, *overrides: str, **variables: object) -> subprocess.CompletedProcess:
-        """Run ``make target`` with this interpreter."""
+    def make(
+        self, target: str, build: Path, *overrides: str, soc: str = "cpu", **variables: object
+    ) -> subprocess.CompletedProcess:
+        """Run ``make target`` with this interpreter, for an NPU with the simulated tools."""
         given = {
             "MODEL": "c3d_paddle",
-            "SOC": "cpu",
+            "SOC": soc,
             "PYTHON": sys.executable,
             "BUILD": build,
             "CHECKPOINT": self.checkpoint,
@@ -58,7 +62,12 @@ class Chain:
         }
         command = ["make", "--no-print-directory", target, *[f"{name}={value}" for name, value in given.items()]]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, env=environment)
+        violations = self.root / "violations"
+        if soc != "cpu":
+            environment = cann_sim.environment(self.root / "host", base=environment, violations=violations)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, env=environment)
+        assert not violations.exists() or not violations.read_text(), violations.read_text()
+        return done
 
     def scores_of_paddle(self, batches: Path) -> Dict[str, np.ndarray]:
         """Return the mean of Paddle's raw logits over the clips of each video, float32 (classes,)."""
@@ -105,6 +114,33 @@ def test_five_stages_give_paddle_s_own_scores(chain: Chain, form: tuple, batch: 
         assert np.allclose([entry["score"] for entry in found[name]], scores[order], atol=2e-5 * np.abs(scores).max())
     assert np.ptp([scores.max() for scores in expected.values()]) > 1e-3
     assert "top-1" in done.stdout and "3/4" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("form", "batch", "layout"),
+    [(small.SINGLE, 3, "NCDHW"), ((*small.AVERAGED, "atc.input_format=ND"), 1, "ND")],
+    ids=["single clips", "as published"],
+)
+def test_simulated_npu_gives_the_results_of_the_cpu(chain: Chain, form: tuple, batch: int, layout: str) -> None:
+    build = chain.root / f"build{batch}"
+    assert chain.make("accuracy", build, *form, BATCH=batch, K=5).returncode == 0
+    done = chain.make("accuracy", build, *form, soc=SOC, BATCH=batch, K=5)
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = json.loads((build / "compiled" / f"{SOC}-b{batch}" / "model.json").read_text())
+    assert "--framework=5" in record["atc_command"] and f"--input_format={layout}" in record["atc_command"]
+    mine, expected = (
+        json.loads((build / "results" / f"{soc}-b{batch}" / "val.json").read_text())["results"] for soc in (SOC, "cpu")
+    )
+    assert list(mine) == list(expected)
+    for name, entries in mine.items():
+        assert [entry["label"] for entry in entries] == [entry["label"] for entry in expected[name]]
+        scores = [entry["score"] for entry in expected[name]]
+        assert np.allclose([entry["score"] for entry in entries], scores, atol=2e-5 * max(map(abs, scores)))
+    done = chain.make("parity", build, *form, soc=SOC, BATCH=batch, CLIPS=4)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((build / "parity" / f"{SOC}-b{batch}" / "parity.json").read_text())
+    assert (report["sides"][2]["engine"], report["sides"][2]["soc"]) == ("acl", SOC)
+    assert report["steps"][1]["limits"]["max_diff"] == 0.05  # ATC is asked for float16
 
 
 def test_parity_agrees(chain: Chain) -> None:
