@@ -35,28 +35,30 @@ def _tip(field: str, title: str, form: str = "") -> Any:
     return alt.Tooltip(field=field, title=f"@{title}", **kind)
 
 
-def accuracy(rows: Sequence[Dict[str, Any]]) -> Spec:
-    """Draw accuracies with intervals, and the published figure where there is one.
+def accuracy(rows: Sequence[Dict[str, Any]], published: Sequence[Dict[str, Any]]) -> Spec:
+    """Draw accuracies with intervals, and published figures.
 
     Args:
-        rows: en and zh (the name in both languages), value, low, high, and published or None; 0 to 1.
+        rows: en and zh (the name in both languages), value, low and high, 0 to 1.
+        published: en, zh and published, 0 to 1.
     """
     where = alt.Y(field="@name_field", type="nominal", sort=None, title=None)
     scale = alt.Scale(domain=[0, 1])
-    tips = [
-        _tip("@name_field", "metric"),
-        *(_tip(n, t, ".2%") for n, t in (("value", "value"), ("low", "low"), ("high", "high"))),
-    ]
+    named = _tip("@name_field", "metric")
+    tips = [named, *(_tip(n, t, ".2%") for n, t in (("value", "value"), ("low", "low"), ("high", "high")))]
     base = alt.Chart(_data())
     span = base.mark_rule(strokeWidth=3, opacity=0.5).encode(
         alt.X("low:Q", scale=scale, title="@value", axis=alt.Axis(format="%")), alt.X2("high"), where, tooltip=tips
     )
     point = base.mark_point(filled=True, size=90).encode(alt.X("value:Q", scale=scale), where, tooltip=tips)
-    tips = [_tip("@name_field", "metric"), _tip("published", "published", ".2%")]
-    other = base.mark_tick(thickness=3, size=22, color="var(--warm)")
-    published = other.encode(alt.X("published:Q", scale=scale), where, tooltip=tips)
-    layers = [span, point, published] if any(row.get("published") is not None for row in rows) else [span, point]
-    return finish(alt.layer(*layers).properties(width="container", height=34 * len(rows)), rows)
+    layers: List[Any] = [span, point]
+    if published:
+        tick = alt.Chart(alt.InlineData(values=list(published))).mark_tick(thickness=3, size=22, color="var(--warm)")
+        tips = [named, _tip("published", "published", ".2%")]
+        layers.append(tick.encode(alt.X("published:Q", scale=scale), where, tooltip=tips))
+    keys = ("en", "zh", "value", "low", "high")
+    chart = alt.layer(*layers).properties(width="container", height=34 * len(rows))
+    return finish(chart, [{key: row[key] for key in keys} for row in rows])
 
 
 def confusion(cells: Sequence[Cell], labels: Sequence[str]) -> Spec:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from pipeline.card import ROOT, Card
 from pipeline.command import shell
 from pipeline.console import size
+from pipeline.typed import to_dict
 from scripts.pages.run import Run
 from scripts.pages.texts import Text, say
 
@@ -20,7 +21,8 @@ def facts(run: Run, card: Optional[Card]) -> List[Row]:
     title = f"{origin.card} ({card.title})" if card and card.title else origin.card
     compiled, manifest = run.compiled, run.manifest
     engine = " ".join(part for part in (origin.engine, origin.engine_version) if part)
-    count = "--ignore" if rules.ignore else "absent videos count as wrong"
+    count = "absent videos are left out" if rules.ignore else "absent videos count as wrong"
+    counted = ", ".join(f"{name}={value}" for name, value in to_dict(rules).items() if name != "ignore")
     rows = [
         (say("model"), title),
         (say("dataset"), f"{origin.dataset}, {origin.subset}"),
@@ -33,7 +35,7 @@ def facts(run: Run, card: Optional[Card]) -> List[Row]:
         (say("input"), str(manifest.tensor) if manifest else None),
         (say("layout"), origin.layout),
         (say("transform"), _transform(run)),
-        (say("rules"), f"k={rules.k}, activation={rules.activation}, max_clips={rules.max_clips or 'all'}, {count}"),
+        (say("rules"), f"{counted}; {count}"),
         (say("score_files"), origin.format),
         (say("parity"), _parity(run)),
         (say("host"), _host(run)),
@@ -45,11 +47,13 @@ def _transform(run: Run) -> Optional[str]:
     if run.manifest is None:
         return None
     found = run.manifest.fingerprint
+    side = f"{found.rule} {found.resize}" + (f"x{found.long}" if found.long else "")
     mean, std = (", ".join(f"{value:g}" for value in values) for values in (found.mean, found.std))
+    centre = f"mean volume {found.mean_volume[:12]}" if found.mean_volume else f"mean ({mean}), std ({std})"
+    clips = f"stride {found.stride}" if found.sampler == "windows" else f"{found.count} clips, start {found.start}"
     return (
-        f"{found.decoder}; resize {found.resize} {found.kernel}, crop {found.crop} {found.size}, {found.color}, "
-        f"scale {found.scale:g}, mean ({mean}), std ({std}); "
-        f"{found.sampler}, {found.frames} frames, stride {found.stride}"
+        f"{found.decoder}; resize {side} {found.kernel}, crop {found.crop} {found.size}, {found.color}, "
+        f"scale {found.scale:g}, {centre}; {found.sampler}, {found.frames} frames, {clips}"
     )
 
 
@@ -121,13 +125,22 @@ def commands(run: Run) -> List[str]:
         lines += [f"# {run.compiled.atc_command}"] if run.compiled.atc_command else []
     if run.summary:
         where = {"--compiled": folders.compiled, "--batches": folders.batches, "--output": folders.scores}
-        lines.append(_python("infer", card, "--engine", run.summary.engine, *_options(where)))
+        how = ["--engine", run.summary.engine, *_options(where), *_engine_options(run.summary.options)]
+        lines.append(_python("infer", card, *how))
     where = {"--batches": folders.batches, "--scores": folders.scores, "--output": folders.results}
-    how = ["-k", str(rules.k), "--activation", rules.activation, "--max-clips", str(rules.max_clips)]
-    how += ["--ignore"] if rules.ignore else []
+    settings = {name: value for name, value in to_dict(rules).items() if name not in ("k", "ignore")}
+    how = ["-k", str(rules.k), *(["--ignore"] if rules.ignore else [])]
+    how += [word for name, value in settings.items() if value for word in (f"--{name.replace('_', '-')}", str(value))]
     lines.append(_python("postprocess", card, *_options(where), *how))
     lines.append(_python("scripts.report", card, "--results", _path(folders.results)))
     return lines
+
+
+def _engine_options(found: Dict[str, Any]) -> List[str]:
+    """Return the options that change numbers or devices; the engine's own choices are left to it."""
+    devices = ",".join(map(str, found.get("devices") or []))
+    bf16 = ["--precision", "bf16"] if found.get("arithmetic") == "bf16" else []
+    return [*bf16, *(["--devices", devices] if devices else [])]
 
 
 def _python(module: str, card: str, *options: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Tuple, Union
 
 from pipeline.card import Published
+from postprocess.accuracy import MeanClass
 from postprocess.metrics import Proportion
 from postprocess.scores import SKIPPED
 from scripts.pages import charts, figures, record, times
@@ -81,29 +82,43 @@ def _shown(found: Dict[str, Proportion]) -> Dict[str, Proportion]:
 
 
 def _accuracy(run: Run, published: List[Published], content: Content, drawn: Dict[str, Spec]) -> None:
-    known = {item.metric: item.value for item in published if 0 <= item.value <= 1}
     rows = [
-        _metric(say("of_videos", name=name), item, known.get(name)) for name, item in _shown(run.accuracy.video).items()
+        _metric(say("of_videos", name=name), item, _figures(published, name))
+        for name, item in _shown(run.accuracy.video).items()
     ]
-    rows += [_metric(say("of_clips", name=name), item, None) for name, item in _shown(run.accuracy.clip).items()]
-    mean = run.accuracy.mean_class
-    row = {"value": mean.value, "low": mean.low, "high": mean.high, "published": known.get("mean-class")}
-    rows.append({**row, "name": say("mean_class"), "ratio": say("n_classes", count=mean.classes), "inside": False})
+    rows += [_metric(say("of_clips", name=name), item, []) for name, item in _shown(run.accuracy.clip).items()]
+    mean, batch = run.accuracy.mean_class, run.accuracy.batch
+    whole = _metric(say("mean_class"), mean, _figures(published, "mean class accuracy"))
+    rows.append({**whole, "ratio": say("n_classes", count=mean.classes)})
+    if batch is not None:
+        ratio = say("n_batches", count=batch.batches)
+        about = {"name": say("batch_mean", size=batch.size), "ratio": ratio, "value": batch.value, "published": []}
+        rows.append({**about, "low": None, "high": None})
     content["metrics"] = rows
     content["absent_rule"] = say("absent_ignored" if run.accuracy.rules.ignore else "absent_wrong")
     if content["labelled"]:
-        keys = ("value", "low", "high", "published")
-        there = [row for row in rows if row["value"] is not None]
-        named = [{**{key: row[key] for key in keys}, "en": row["name"].en, "zh": row["name"].zh} for row in there]
-        drawn["chart-accuracy"] = charts.accuracy(named)
+        there = [{**row, "en": row["name"].en, "zh": row["name"].zh} for row in rows if row["low"] is not None]
+        known = [
+            {"en": row["en"], "zh": row["zh"], "published": value} for row in there for value, _ in row["published"]
+        ]
+        drawn["chart-accuracy"] = charts.accuracy(there, known)
 
 
-def _metric(name: Text, item: Proportion, published: Optional[float]) -> Dict[str, Any]:
-    inside = (
-        published is not None and item.low is not None and item.high is not None and item.low <= published <= item.high
-    )
-    about = {"value": item.value, "low": item.low, "high": item.high, "published": published, "inside": inside}
-    return {**about, "name": name, "ratio": f"{item.hits} / {item.total}"}
+def _figures(published: List[Published], metric: str) -> List[float]:
+    """Return the published fractions of a metric; whatever else is published is in the table below."""
+    return [item.value for item in published if item.metric == metric and 0 <= item.value <= 1]
+
+
+def _metric(name: Text, item: Union[Proportion, MeanClass], published: List[float]) -> Dict[str, Any]:
+    """Return a row; each published figure comes with whether the interval holds it."""
+    about: Dict[str, Any] = {"name": name, "value": item.value, "low": item.low, "high": item.high}
+    about["ratio"] = f"{item.hits} / {item.total}" if isinstance(item, Proportion) else ""
+    about["published"] = [(value, _inside(item, value)) for value in published]
+    return about
+
+
+def _inside(item: Union[Proportion, MeanClass], value: float) -> bool:
+    return item.low is not None and item.high is not None and item.low <= value <= item.high
 
 
 def _classes(run: Run, content: Content, drawn: Dict[str, Spec]) -> None:

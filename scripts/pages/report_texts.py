@@ -120,6 +120,8 @@ TEXTS: Dict[str, Tuple[str, str]] = {
     "of_videos": ("{name}, videos", "{name}，视频"),
     "of_clips": ("{name}, clips", "{name}，片段"),
     "mean_class": ("mean class, top-1", "类平均，top-1"),
+    "n_batches": ("{count} batches", "{count} 个批次"),
+    "batch_mean": ("mean of full batches of {size}, top-1", "每批 {size} 个的完整批次平均，top-1"),
     "n_classes": ("{count} classes", "{count} 个类别"),
     "interval_about": (
         "Intervals are Wilson's for one proportion; clips of one video resemble each other, so those of clips are "

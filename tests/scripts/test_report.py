@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import re
+import shlex
 import string
 import subprocess
 import sys
@@ -141,6 +143,18 @@ def test_the_page_says_what_was_run_and_what_came_out(case: Case) -> None:
     assert sum(row["n"] for row in drawn["chart-confusion"]["datasets"]["rows"]) == 40
     assert len(drawn["chart-timeline"]["datasets"]["rows"]) == 4
     assert page.count("data:image/jpeg;base64,") == 4 * page.count('<div class="film">') >= 4 * 12
+
+
+def test_the_commands_to_reproduce_exist(case: Case) -> None:
+    page = make(case, case.run("a", case.logits(), rules=Rules(2, "softmax", max_clips=1, ignore=True)))
+    (block,) = re.findall(r"<pre tabindex=.0.>(.*?)</pre>", html.unescape(page), re.DOTALL)
+    lines = [line for line in block.splitlines() if line]
+    modules = [shlex.split(line)[2] for line in lines]
+    assert modules == ["preprocess", "convert", "infer", "postprocess", "scripts.report"]
+    assert "-k 2 --ignore --activation softmax --max-clips 1" in lines[3]
+    for module, line in zip(modules, lines):
+        known = stage(module, "--help").stdout
+        assert [word for word in shlex.split(line)[3:] if word.startswith("-") and word not in known] == []
 
 
 def test_the_frames_are_those_of_the_clip(tmp_path: Path) -> None:
