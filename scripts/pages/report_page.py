@@ -71,7 +71,8 @@ def _tiles(run: Run) -> List[Dict[str, object]]:
     if figures_ is not None:
         rate, wait = figures_.compute.clips_per_s, figures_.latency
         tiles.append({"label": say("rate"), "value": f"{rate:,.1f}", "about": run.accuracy.origin.device or ""})
-        tiles.append({"label": say("latency_axis"), "value": f"{wait.p50_ms:,.2f}", "about": f"p99 {wait.p99_ms:,.2f}"})
+        about = say("p50_p99", p99=f"{wait.p99_ms:,.2f}")
+        tiles.append({"label": say("latency"), "value": f"{wait.p50_ms:,.2f} ms", "about": about})
     return tiles
 
 

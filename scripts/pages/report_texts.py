@@ -147,8 +147,8 @@ TEXTS: Dict[str, Tuple[str, str]] = {
     "predicted": ("predicted class", "预测类别"),
     "share": ("share of the true class", "占真实类别的比例"),
     "confusion_about": (
-        "Scored videos only. The darker a cell, the larger its share of the true class.",
-        "仅含已评分的视频。单元越深，占真实类别的比例越大。",
+        "Scored videos only. The stronger the colour of a cell, the larger its share of the true class.",
+        "仅含已评分的视频。单元颜色越浓，占真实类别的比例越大。",
     ),
     "truth_is": ("true: {label}", "真实：{label}"),
     "prediction_is": ("predicted: {label}", "预测：{label}"),
@@ -181,6 +181,7 @@ TEXTS: Dict[str, Tuple[str, str]] = {
     "and_more": ("and {count} more, listed in accuracy.json", "另有 {count} 个，见 accuracy.json"),
     "clips_per_video": ("clips per video", "每个视频的片段数"),
     "latency": ("latency", "时延"),
+    "p50_p99": ("p50 per batch; p99 {p99} ms", "每批次 p50；p99 {p99} ms"),
     "latency_axis": ("milliseconds per batch", "每批次毫秒"),
     "batches": ("batches", "批次"),
     "batch": ("batch", "批次"),
