@@ -125,6 +125,19 @@ def test_digest_covers_index_and_data_and_not_the_name(checkpoint: Path, tmp_pat
         assert tensorflow_files(tmp_path / "copy").digest() != before
 
 
+def test_first_format_of_the_saver_is_one_file(tmp_path: Path) -> None:
+    values = small.weights(small.network())
+    path = tmp_path / "old.ckpt"
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        for name, value in values.items():
+            tf.compat.v1.get_variable(name, initializer=value, use_resource=False)
+        session.run(tf.compat.v1.global_variables_initializer())
+        tf.compat.v1.train.Saver(write_version=tf.compat.v1.train.SaverDef.V1).save(session, str(path))
+    assert tensorflow_files(path) == CheckpointFiles(path, (path,))
+    found = load(path)
+    assert all(np.array_equal(found[name], value) for name, value in values.items())
+
+
 def test_several_data_files(tmp_path: Path) -> None:
     values = small.weights(small.network())
     prefix = small.save(tmp_path / "c", values, sharded=True)
