@@ -15,6 +15,7 @@ from tests import frozen_graph
 from tests.convert.conftest import Folders
 from tests.convert.graphs import CLASSES, LOGITS, Graph, write_frozen, write_graph
 from tests.convert.process import without
+from tests.convert.test_int8 import write_calibration
 
 
 def _run(folders: Folders, feeds: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
@@ -115,3 +116,18 @@ def test_format_that_is_not_made_from_it(folders: Folders, refused: Callable) ->
 def test_graph_that_only_an_npu_takes(folders: Folders, refused: Callable) -> None:
     write_graph(folders.graph, format="air")
     refused(folders.convert(), "format 'air'", "the CPU takes onnx, pb", "--soc Ascend310P3")
+
+
+def test_int8_from_a_frozen_graph(folders: Folders) -> None:
+    graph = Graph(4, "uint8", width=16)
+    record = write_frozen(folders.graph, graph)
+    # The same bytes, read in the graph's order of axes: any pixels will do to calibrate.
+    write_calibration(folders.output.parent / "calibration", graph, tensor=record.inputs[0])
+    arguments = ["--calibration", folders.output.parent / "calibration", "--calibration-clips", 40]
+    assert folders.convert("--precision", "int8", *arguments) == 0
+    assert read_record(folders.output / "model.json", CompiledRecord, "").precision == "int8"
+    assert 'type="FakeQuantize"' in (folders.output / "model.xml").read_text()
+    clips = _clips(graph, 4)
+    expected = graph.reference(clips)
+    found = _run(folders, {"input": np.ascontiguousarray(clips.transpose(0, 2, 3, 4, 1))})[LOGITS]
+    assert 0 < np.abs(found - expected).max() < 0.1 * np.abs(expected).max()
