@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Callable, Dict, FrozenSet, Tuple
+from typing import Callable, Dict, FrozenSet, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ _RESIDUAL = _STEM | {"shortcut"}
 # What a card of any network says.
 _COMMON = frozenset({"framework", "network", "classes", "checkpoint", "origin"})
 _LAYOUTS = ("NCTHW", "NKCTHW")
+Size = Tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -85,15 +86,21 @@ def make_network(model: Model, clip: Clip, pooling: str = "global") -> nn.Module
     Raises:
         RequestError: a parameter that gives no network, or a clip too small for it.
     """
+    family = FAMILIES[model.network]
     try:
-        network = FAMILIES[model.network].make(model, clip)
-        if FAMILIES[model.network].pooled:
-            _fit_pooling(network, model, clip, pooling)
+        # On the meta device tensors have shapes and no data: the size of the features costs no arithmetic.
+        with torch.device("meta"):
+            stem, features = _sizes(family, model, clip)
     except RuntimeError as error:  # PyTorch's word for a tensor that a pooling or a convolution cannot take
         raise RequestError(
             f"a clip of {'x'.join(map(str, clip))} is too small for {describe_model(model)} ({error})",
             todo="use a larger transform.size or more clips.frames, and input.shape to match",
         ) from None
+    network = family.make(model, clip)
+    if stem:
+        network.maxpool = SameMaxPool(stem)
+    if features:
+        network.avgpool = make_pool(pooling, features)
     return network
 
 
@@ -128,18 +135,18 @@ def _check_parameters(card: Card) -> None:
         raise RequestError("export.batch_accuracy is for TensorFlow cards", todo="set it to false")
 
 
-def _fit_pooling(network: nn.Module, model: Model, clip: Clip, pooling: str) -> None:
-    # On the meta device tensors have shapes and no data: the size of the features costs no arithmetic.
-    with torch.device("meta"):
-        plain = FAMILIES[model.network].make(model, clip).eval()
-        example = torch.empty(1, *clip)
-        if model.same_padding and isinstance(plain, ResidualNet):
-            stem = plain.stem(example)
-            plain.maxpool = network.maxpool = SameMaxPool(_size(stem)) if not model.no_max_pool else plain.maxpool
-        features = plain.features(example)
-    network.avgpool = make_pool(pooling, _size(features))
+def _sizes(family: Family, model: Model, clip: Clip) -> Tuple[Optional[Size], Optional[Size]]:
+    """Return what the stem gives to a max pooling that pads as MindSpore, and the features to average; None without."""
+    network, example = family.make(model, clip).eval(), torch.empty(1, *clip)
+    if not family.pooled:
+        return None, None
+    stem = None
+    if model.same_padding and isinstance(network, ResidualNet) and not model.no_max_pool:
+        stem = _size(network.stem(example))
+        network.maxpool = SameMaxPool(stem)
+    return stem, _size(network.features(example))
 
 
-def _size(features: Tensor) -> Tuple[int, int, int]:
+def _size(features: Tensor) -> Size:
     _, _, frames, height, width = features.shape
     return frames, height, width
