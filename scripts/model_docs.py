@@ -130,8 +130,16 @@ def comment(path: Path) -> List[str]:
         code, former = text.startswith("   "), bool(lines) and lines[-1].startswith("    ")
         if lines and code != former:
             lines.append("")
-        lines.append(f"    {text.strip()}" if code else text.strip().replace("<", "&lt;"))
+        lines.append(f"    {_command(text.strip())}" if code else text.strip().replace("<", "&lt;"))
     return lines
+
+
+def _command(text: str) -> str:
+    """Return a command with a remark in brackets, several blanks behind it, as one that a shell takes."""
+    command, gap, remark = text.partition("  ")
+    if gap and remark.strip().startswith("(") and remark.endswith(")"):
+        return f"{command}    # {remark.strip()[1:-1]}"
+    return text
 
 
 def _facts(card: Card) -> List[List[str]]:

@@ -79,9 +79,11 @@ def test_page_without_marks_is_refused(page: Path, tmp_path: Path) -> None:
 
 def test_comment_of_a_card_becomes_text_and_commands(tmp_path: Path) -> None:
     path = tmp_path / "card.toml"
-    path.write_text('# Text <of> two\n# lines.\n#   make om SOC=x\n#   SET=a\n# More.\ntitle = "t"\n# not this\n')
+    path.write_text(
+        '# Text <of> two\n# lines.\n#   make om SOC=x\n#   SET=a      (and back)\n# More.\ntitle = "t"\n# not this\n'
+    )
     assert model_docs.comment(path) == [
-        *("Text &lt;of> two", "lines.", "", "    make om SOC=x", "    SET=a", "", "More."),
+        *("Text &lt;of> two", "lines.", "", "    make om SOC=x", "    SET=a    # and back", "", "More."),
     ]
 
 
