@@ -130,6 +130,14 @@ om: $(if $(SEVERAL),several,$(COMPILED)) ## graph -> compiled model (.om, or Ope
 infer: $(if $(LOOP),loop,$(SCORES)) ## batches x compiled model -> scores, throughput ## ENGINE=acl|ais_bench|msame|openvino|onnxruntime|mindspore DEVICES=0,1 PRECISION=f32|bf16|int8 STREAMS REQUESTS WARMUP VERIFY=1 LOOP OUTPUT_FORMAT=bin|npy|txt
 accuracy: $(ACCURACY) ## scores -> val.json, accuracy.json ## K MAX_CLIPS IGNORE=1 MIN_ACCURACY ACTIVATION TIES=last MEAN_CLASS=union FIRST_VIDEOS BATCH_ACCURACY
 
+stream: $(COMPILED) $(if $(ANNOTATION_PATH),,$(if $(filter 3d_resnet_demo,$(MODEL)),$(DEMO))) ## videos -> val.json in one go, no batches on the disk ## VIDEO_PATH ANNOTATION_PATH SUBSET MAX_CLIPS LIMIT WORKERS ENGINE PRECISION STREAMS REQUESTS K MIN_ACCURACY IGNORE=1 STRICT=1
+	@$(CORE) -m scripts.stream $(CARD) --compiled $(dir $(COMPILED)) --output $(BUILD)/stream/$(SCORED) -k $(K) \
+	  $(call option,--video-path,VIDEO_PATH) $(call option,--annotation-path,ANNOTATION_PATH) \
+	  $(call option,--subset,SUBSET) $(call option,--max-clips,MAX_CLIPS) $(call option,--limit,LIMIT) \
+	  $(call option,--workers,WORKERS) $(call option,--engine,ENGINE) $(call option,--precision,PRECISION) \
+	  $(call option,--streams,STREAMS) $(call option,--requests,REQUESTS) $(call option,--warmup,WARMUP) \
+	  $(call option,--min-accuracy,MIN_ACCURACY) $(if $(IGNORE),--ignore) $(if $(STRICT),--strict)
+
 # One model per batch size comes from a graph with an open one: BATCH=1,2,... asks for it.
 sweep: ## throughput and latency per batch size, on the CPU or an NPU ## BATCHES=1,2,4,8,10,16 SOC SECONDS ROUNDS ENGINE PRECISION STREAMS REQUESTS
 	@$(MAKE) --no-print-directory swept BATCH=$(BATCHES)

@@ -56,7 +56,7 @@ def load_job(compiled: Path, batches: Path) -> Job:
         RequestError: a folder without its sidecar, model files other than their record says, batches that the model
             cannot take, batch files that are missing or of the wrong size.
     """
-    record = _read_model(compiled)
+    record = read_model(compiled)
     manifest = read_manifest(batches)
     if not manifest.files:
         raise RequestError("holds no batches", batches / FILE_NAME, _PREPROCESS)
@@ -71,7 +71,12 @@ def load_job(compiled: Path, batches: Path) -> Job:
     return Job(compiled, record, batches, manifest, sha256_file(batches / FILE_NAME), feed, groups)
 
 
-def _read_model(folder: Path) -> CompiledRecord:
+def read_model(folder: Path) -> CompiledRecord:
+    """Return the record of a compiled model, its files compared with it.
+
+    Raises:
+        RequestError: no record, a file that is missing or another one, or several inputs.
+    """
     record = read_record(folder / RECORD, CompiledRecord, _CONVERT)
     if not record.files:
         raise RequestError("names no model file", folder / RECORD, _CONVERT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import List, Optional, Sequence, TextIO
+from typing import Callable, List, Optional, Sequence, TextIO
 
 _REDRAW_S = 0.1
 _LINE_S = 10.0
@@ -38,9 +38,9 @@ class Console:
         for line in format_table(head, rows):
             self.result(line)
 
-    def progress(self, total: int, unit: str) -> Progress:
-        """Return a progress display over ``total`` units."""
-        return Progress(self, total, unit)
+    def progress(self, total: int, unit: str, note: Optional[Callable[[], str]] = None) -> Progress:
+        """Return a progress display over ``total`` units; ``note`` is asked for more to say at the end of the line."""
+        return Progress(self, total, unit, note)
 
     def live(self) -> bool:
         """True where a bar can be redrawn in place."""
@@ -62,10 +62,11 @@ class Console:
 class Progress:
     """A bar with rate and time left on a terminal, a line every ten seconds elsewhere, nothing with --quiet."""
 
-    def __init__(self, console: Console, total: int, unit: str) -> None:
+    def __init__(self, console: Console, total: int, unit: str, note: Optional[Callable[[], str]] = None) -> None:
         self._console = console
         self._total = total
         self._unit = unit
+        self._note = note
         self._done = 0
         self._start = time.perf_counter()
         self._shown = self._start
@@ -96,7 +97,8 @@ class Progress:
         filled = _BAR * self._done // max(self._total, 1)
         bar = "#" * filled + "." * (_BAR - filled)
         head = f"[{bar}] {self._done}/{self._total} {self._unit}"
-        return f"{head}, {rate:.1f} {self._unit}/s, {duration(left)} left"
+        note = f"; {self._note()}" if self._note else ""
+        return f"{head}, {rate:.1f} {self._unit}/s, {duration(left)} left{note}"
 
 
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> List[str]:

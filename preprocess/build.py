@@ -41,7 +41,7 @@ def build(card: Card, plan: Plan, folder: BatchFolder, workers: int, strict: boo
         clips = sum(file.clips for number, file in enumerate(plan.files) if number in todo)
         with open_pool(workers) as pool, console.progress(clips, "clips") as progress:
             _Run(plan, folder, pool, strict, console, progress).all(todo)
-    manifest = _manifest(card, plan, folder)
+    manifest = manifest_of(card, plan, {name: item.sha256 for name, item in folder.done.items()}, folder.bad)
     if not manifest.videos:
         raise RequestError(
             f"no video can be used: {manifest.skipped[0].id!r}: {manifest.skipped[0].reason}, and so on",
@@ -140,8 +140,15 @@ def _is_written(folder: Path, manifest: Manifest) -> bool:
         return False
 
 
-def _manifest(card: Card, plan: Plan, folder: BatchFolder) -> Manifest:
-    bad = folder.bad
+def manifest_of(card: Card, plan: Plan, digests: Dict[str, str], bad: Dict[str, str]) -> Manifest:
+    """Return the manifest of a plan that has been carried out.
+
+    Args:
+        card: The card that the plan was made with.
+        plan: What was to be made.
+        digests: SHA-256 of each file of the plan, by name.
+        bad: Videos that turned out unusable, with the reason.
+    """
     skipped = {item.id: item for item in plan.skipped}
     videos = []
     for video in plan.videos:
@@ -156,7 +163,7 @@ def _manifest(card: Card, plan: Plan, folder: BatchFolder) -> Manifest:
         for clip in kept.slots():
             used[clip.file] += 1
     files = [
-        BatchFile(file.name, plan.tensor.nbytes, used[number], folder.done[file.name].sha256)
+        BatchFile(file.name, plan.tensor.nbytes, used[number], digests[file.name])
         for number, file in enumerate(plan.files)
     ]
     return Manifest(

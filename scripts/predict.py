@@ -6,7 +6,6 @@ python -m scripts.predict --model 3d_resnet_demo --compiled build/3d_resnet_demo
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
 from dataclasses import dataclass, field
@@ -20,7 +19,6 @@ from pipeline.errors import RequestError
 if TYPE_CHECKING:
     import numpy as np
 
-    from infer.engines.base import Engine
     from pipeline.card import Card
     from pipeline.records import CompiledRecord
     from pipeline.tensor import TensorSpec
@@ -148,9 +146,12 @@ def _infer(
     engine_name: str,
     console: Console,
 ) -> List[Prediction]:
+    from infer.engines.base import Options
+    from scripts.opening import open_engine
+
     predictions = [Prediction(name) for name, _ in sources]
     owners: List[List[int]] = []
-    with _open(engine_name, folder, record, console) as engine:
+    with open_engine(engine_name, folder, record, Options(), console) as engine:
         feeds = _feeds(card, record, [source for _, source in sources], predictions, owners)
         for number, result in enumerate(engine.infer(feeds)):
             # One row per clip, or per video where the graph averages its clips.
@@ -159,27 +160,6 @@ def _infer(
             for row, owner in zip(rows, owners[number][::step]):
                 predictions[owner].logits.append(row)
     return predictions
-
-
-@contextlib.contextmanager
-def _open(name: str, folder: Path, record: CompiledRecord, console: Console) -> Iterator[Engine]:
-    """Open the first engine that runs the model here; one that is installed but cannot be imported is passed over."""
-    from infer.engines.base import EngineMissingError, Options
-    from infer.engines.select import choose
-
-    choices = choose(name, record, folder)
-    with contextlib.ExitStack() as stack:
-        for choice in choices:
-            try:
-                engine = stack.enter_context(choice.engine(folder, record, Options()))
-            except EngineMissingError as error:
-                if choice is choices[-1]:
-                    raise
-                console.warn(error.what)
-                continue
-            console.say(f"{record.file} on {engine.name} ({choice.reason})")
-            yield engine
-            return
 
 
 def _feeds(

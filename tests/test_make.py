@@ -206,6 +206,15 @@ def test_sweep_exports_with_an_open_batch_and_measures_each_size(chain: Chain) -
     assert [point["batch"] for point in found["points"]] == [1, 3]
 
 
+def test_stream_gives_the_results_of_the_stages(chain: Chain) -> None:
+    done = chain.make("stream", K=1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert chain.make("accuracy", K=1).returncode == 0
+    streamed, staged = chain.build / "stream" / "cpu-b10" / "results", chain.build / "results" / "cpu-b10"
+    for name in ("val.json", "accuracy.json", "scores.npz"):
+        assert (streamed / name).read_bytes() == (staged / name).read_bytes(), name
+
+
 @pytest.mark.slow
 def test_int8_and_float32_stand_side_by_side(chain: Chain) -> None:
     data = chain.root / "both_splits"

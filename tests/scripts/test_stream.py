@@ -1,0 +1,227 @@
+"""The stream leaves what the stages leave, whatever happens to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+from tests.cann_sim import environment
+from tests.command import refused
+from tests.convert.graphs import Graph
+from tests.scripts.conftest import MakeVideo
+from tests.scripts.stream_case import SHAPE, LabelledSet, StreamCase, members
+
+_ENGINES = [("openvino", "openvino"), ("onnx", "onnxruntime"), ("om", "acl")]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize(("form", "engine"), _ENGINES)
+def test_stream_equals_the_stages(tmp_path: Path, form: str, engine: str, dtype: str) -> None:
+    # An .om is compiled for its batch from a graph with an open one.
+    env = environment() if form == "om" else None
+    case = StreamCase(tmp_path, graph=Graph(4, dtype, SHAPE), form=form, env=env)
+    done = case.stream("--engine", engine)
+    assert done.returncode == 0, done.stderr
+    case.run_stages("--engine", engine)
+    case.check_same()
+    assert not [name for name in case.files() if name.startswith("batches/") and name.endswith(".bin")]
+    assert "waiting for the engine" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("sampler", "graph"),
+    [
+        ("sampler=uniform count=3", Graph(2, "uint8", SHAPE, clips=3)),
+        ("sampler=uniform count=3", Graph(2, "uint8", SHAPE, clips=3, average=True)),
+        ("sampler=consecutive count=1 start=random seed=4", Graph(1, "uint8", SHAPE)),
+        ("sampler=windows stride=3", Graph(1, "uint8", SHAPE)),
+    ],
+)
+def test_every_way_to_sample_clips(tmp_path: Path, sampler: str, graph: Graph) -> None:
+    more = [word for entry in sampler.split() for word in ("--set", f"clips.{entry}")]
+    if "stride" not in sampler:
+        more += ["--set", "clips.stride=0"]
+    if graph.clips:
+        more += ["--set", f"input.shape={[graph.clips, *SHAPE]}", "--set", "input.layout=NKCTHW"]
+        more += ["--set", f"export.average_clips={str(graph.average).lower()}"]
+    case = StreamCase(tmp_path, graph=graph, more=more)
+    done = case.stream()
+    assert done.returncode == 0, done.stderr
+    case.run_stages()
+    case.check_same()
+
+
+def test_video_files(tmp_path: Path, make_video: MakeVideo) -> None:
+    case = StreamCase(tmp_path, videos=0)
+    for number in range(3):
+        make_video(case.data.frames / "walk" / f"film_{number}.avi", frames=20)
+        case.data.database[f"film_{number}"] = {"subset": "validation", "annotations": {"label": "walk"}}
+    case.data.annotate()
+    assert case.stream().returncode == 0
+    case.run_stages()
+    case.check_same()
+
+
+def _damage(data: LabelledSet, video: str, number: int) -> None:
+    path = data.frames / data.database[video]["annotations"]["label"] / video / f"image_{number:05d}.jpg"
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def test_video_that_turns_out_unusable_is_skipped_as_in_the_stages(tmp_path: Path) -> None:
+    case = StreamCase(tmp_path)
+    _damage(case.data, "video_1", 20)
+    _damage(case.data, "video_4", 1)
+    done = case.stream()
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("warning: skipped 'video_") == 2
+    case.run_stages()
+    found, expected = (
+        json.loads((root / "results" / "accuracy.json").read_text())["coverage"]
+        for root in (case.streamed, case.staged)
+    )
+    assert found == expected
+    val = [(root / "results" / "val.json").read_bytes() for root in (case.streamed, case.staged)]
+    assert val[0] == val[1]
+    # A second run has nothing to do, and still knows about both.
+    done = case.stream()
+    assert done.returncode == 0, done.stderr
+    assert "up to date" in done.stderr
+
+
+def test_strict_stops_at_the_first_unusable_video(tmp_path: Path) -> None:
+    case = StreamCase(tmp_path)
+    _damage(case.data, "video_3", 9)
+    refused(case.stream("--strict"), "video 'video_3'", "leave out --strict to skip it")
+
+
+def test_no_usable_video(tmp_path: Path) -> None:
+    case = StreamCase(tmp_path, videos=2)
+    _damage(case.data, "video_0", 1)
+    _damage(case.data, "video_1", 1)
+    refused(case.stream(), "no video can be used")
+
+
+def _slow(tmp_path: Path) -> StreamCase:
+    """Return a case whose simulated device takes 60 ms for each of 15 batches."""
+    return StreamCase(tmp_path, videos=20, graph=Graph(4, "uint8", SHAPE), form="om", env=environment(compute_ms=60))
+
+
+def _wait_for_scores(case: StreamCase, process: subprocess.Popen, count: int = 3) -> None:
+    _wait(lambda: len(list((case.streamed / "scores").glob("batch_*.bin"))) >= count, process)
+
+
+def _wait(ready: Callable[[], bool], process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 60
+    while not ready():
+        assert process.poll() is None, "the run ended before it could be interrupted"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def _nobody_left(group: int) -> None:
+    deadline = time.monotonic() + 10
+    while members(group):
+        assert time.monotonic() < deadline, "a worker outlived its parent"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("to_group", [True, False])
+def test_interrupted_stream_leaves_no_worker_and_goes_on_where_it_was(tmp_path: Path, to_group: bool) -> None:
+    case = _slow(tmp_path)
+    process = case.start()
+    _wait_for_scores(case, process)
+    # Ctrl-C reaches every process of the group, kill and timeout only one.
+    (os.killpg if to_group else os.kill)(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "stream: error: interrupted; run the same command again to resume"
+    assert "Traceback" not in said
+    _nobody_left(process.pid)
+    assert not (case.streamed / "scores" / "summary.json").exists()
+    kept = {path: path.stat().st_mtime_ns for path in (case.streamed / "scores").glob("batch_*.bin")}
+    assert 3 <= len(kept) < 15
+    done = case.stream()
+    assert done.returncode == 0, done.stderr
+    assert f"{len(kept)} of 15 batches are kept from an earlier run" in done.stderr
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    case.run_stages()
+    case.check_same()
+
+
+def test_killed_stream_leaves_no_worker_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    case = _slow(tmp_path)
+    process = case.start()
+    _wait_for_scores(case, process)
+    process.kill()
+    process.communicate(timeout=30)
+    _nobody_left(process.pid)
+    done = case.stream()
+    assert done.returncode == 0, done.stderr
+    assert "of 15 batches are kept from an earlier run" in done.stderr
+    case.run_stages()
+    case.check_same()
+
+
+def test_killed_worker_ends_the_stream_in_one_line(tmp_path: Path) -> None:
+    case = _slow(tmp_path)
+    process = case.start()
+    _wait_for_scores(case, process)
+    for member in members(process.pid):
+        if b"spawn_main" in Path(f"/proc/{member}/cmdline").read_bytes():
+            os.kill(member, signal.SIGKILL)
+    output, said = process.communicate(timeout=30)
+    refused(
+        subprocess.CompletedProcess([], process.returncode, output, said),
+        "a worker process died",
+        "run again to resume",
+    )
+    _nobody_left(process.pid)
+
+
+def test_changed_video_is_done_again_and_no_other(tmp_path: Path) -> None:
+    case = StreamCase(tmp_path)
+    assert case.stream().returncode == 0
+    before = {path.name: path.stat().st_mtime_ns for path in (case.streamed / "scores").glob("batch_*.bin")}
+    frame = case.data.frames / "walk" / "video_0" / "image_00003.jpg"
+    os.utime(frame, ns=(1, 1))
+    done = case.stream()
+    assert done.returncode == 0, done.stderr
+    after = {path.name: path.stat().st_mtime_ns for path in (case.streamed / "scores").glob("batch_*.bin")}
+    assert [name for name in sorted(after) if after[name] != before[name]] == ["batch_00000_0.bin"]
+
+
+def test_model_and_card_must_fit(tmp_path: Path) -> None:
+    case = StreamCase(tmp_path)
+    for entry in ("input.shape=[3, 8, 12, 12]", "transform.size=12"):
+        case.more += ["--set", entry]
+    refused(case.stream(), "the model takes input uint8 4x3x8x16x16")
+
+
+def test_tools_are_refused(tmp_path: Path) -> None:
+    case = StreamCase(tmp_path, graph=Graph(4, "uint8", SHAPE), form="om", env=environment())
+    refused(case.stream("--engine", "ais_bench"), "takes folders, not single batches")
+
+
+def test_missing_model_and_videos(tmp_path: Path) -> None:
+    case = StreamCase(tmp_path)
+    refused(case.stream("--compiled", tmp_path / "none"), "run python -m convert first")
+    refused(case.stream("--video-path", tmp_path / "none"), "no such folder")
+
+
+def test_accuracy_below_the_gate_is_exit_1_and_leaves_the_results(tmp_path: Path) -> None:
+    case = StreamCase(tmp_path, videos=0)
+    # One label for every video, and the tiny network gives them all another class.
+    for number in range(3):
+        case.data.add(f"video_{number}", "other 0", number)
+    done = case.stream("--min-accuracy", 0.5)
+    hits = json.loads((case.streamed / "results" / "accuracy.json").read_text())["video"]["top-1"]["hits"]
+    assert hits == 0
+    assert done.returncode == 1
+    assert "asked for at least 0.5000" in done.stderr
