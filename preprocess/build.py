@@ -122,7 +122,7 @@ class _Run:
             self._progress.advance()
             if not self._left[clip.file]:
                 temporary, final = self._folder.temporary(clip.file), self._folder.final(clip.file)
-                self._pool.submit(clip.file, finish_file, temporary, final)
+                self._pool.submit_aside(clip.file, finish_file, temporary, final)
 
     def _refuse(self, video: PlannedVideo, reason: str) -> None:
         self._bad[video.entry.id] = reason

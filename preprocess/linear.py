@@ -6,43 +6,77 @@ Weights have 11 bits. The horizontal sums keep all of theirs; what is rounded is
 from __future__ import annotations
 
 import functools
-from typing import Tuple
+from typing import Optional, Tuple
 
 import numpy as np
 
+from preprocess import native
+from preprocess.frames import Frame, as_array
 from preprocess.geometry import Crop
+from preprocess.native import Form, is_exact
 
 _ONE = 2048
 
 
-def resize_crop(pixels: np.ndarray, crop: Crop) -> np.ndarray:
-    """Resize a frame, computing only what the crop keeps.
+@functools.lru_cache(maxsize=1)
+def fastest() -> Form:
+    """Return the compiled form where this host has it and it equals the definition on probes."""
+    return compiled if is_exact(compiled, with_numpy) else with_numpy
 
-    Args:
-        pixels: uint8 (H, W, 3).
-        crop: Size of the resize, and the part of it to keep.
+
+def compiled(frame: Frame, crop: Crop) -> np.ndarray:
+    """Resize and crop by the compiled kernel.
 
     Returns:
-        uint8 (size, size, 3).
+        uint8 (3, size, size).
+
+    Raises:
+        NotImplementedError: this host has no compiled kernels.
     """
+    library = native.library()
+    if library is None:
+        raise NotImplementedError
+    pixels = as_array(frame)
+    simple = _without_weights(pixels, crop)
+    if simple is not None:
+        return simple
+    x = _table(pixels.shape[1], crop.width, crop.left, crop.size, True)
+    y = _table(pixels.shape[0], crop.height, crop.top, crop.size, False)
+    scratch = np.empty(6 * crop.size, np.int16)
+    result = np.empty((3, crop.size, crop.size), np.uint8)
+    tables = (array.ctypes.data for array in (*x, *y, scratch, result))
+    library.cv2_linear(pixels.ctypes.data, pixels.strides[0], crop.size, *tables)
+    return result
+
+
+def with_numpy(frame: Frame, crop: Crop) -> np.ndarray:
+    """Resize by the definition, computing only what the crop keeps; see :func:`compiled`."""
+    pixels = as_array(frame)
+    simple = _without_weights(pixels, crop)
+    if simple is not None:
+        return simple
+    across, weights = _table(pixels.shape[1], crop.width, crop.left, crop.size, True)
+    down, factors = _table(pixels.shape[0], crop.height, crop.top, crop.size, False)
+    used, places = np.unique(down, return_inverse=True)
+    band = pixels[used]
+    sums = band[:, across[0]] * weights[0, :, None] + band[:, across[1]] * weights[1, :, None]
+    sums >>= 4
+    upper, lower = sums[places.reshape(2, -1)]
+    upper *= factors[0, :, None, None]
+    lower *= factors[1, :, None, None]
+    total = (upper >> 16) + (lower >> 16) + 2
+    return (total >> 2).clip(0, 255).astype(np.uint8).transpose(2, 0, 1)
+
+
+def _without_weights(pixels: np.ndarray, crop: Crop) -> Optional[np.ndarray]:
+    """Return the crop of a frame of the right size, or of exactly twice that; None for others."""
     height, width = pixels.shape[:2]
     rows, columns = slice(crop.top, crop.top + crop.size), slice(crop.left, crop.left + crop.size)
     if (width, height) == (crop.width, crop.height):
-        return np.ascontiguousarray(pixels[rows, columns])
+        return pixels[rows, columns].transpose(2, 0, 1).copy()
     if (width, height) == (2 * crop.width, 2 * crop.height):
-        return _halved(pixels, rows, columns)
-    across, weights = _taps(width, crop.width, hold=True)
-    down, factors = _taps(height, crop.height, hold=False)
-    used, places = np.unique(down[:, rows], return_inverse=True)
-    band = pixels[used]
-    left, right = (weight[columns, None] for weight in weights)
-    sums = band[:, across[0, columns]] * left + band[:, across[1, columns]] * right
-    sums >>= 4
-    upper, lower = sums[places.reshape(2, -1)]
-    upper *= factors[0, rows, None, None]
-    lower *= factors[1, rows, None, None]
-    total = (upper >> 16) + (lower >> 16) + 2
-    return (total >> 2).clip(0, 255).astype(np.uint8)
+        return _halved(pixels, rows, columns).transpose(2, 0, 1)
+    return None
 
 
 def _halved(pixels: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
@@ -53,18 +87,18 @@ def _halved(pixels: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=256)
-def _taps(source: int, target: int, hold: bool) -> Tuple[np.ndarray, np.ndarray]:
-    """Return the two source positions of each target position, and their weights.
+def _table(source: int, target: int, offset: int, size: int, hold: bool) -> Tuple[np.ndarray, np.ndarray]:
+    """Return the two source positions of ``size`` target positions from ``offset``, and their weights.
 
     With ``hold`` (horizontally) positions beyond the edge take the edge pixel alone; without (vertically) only the
     numbers are clamped, and the weights stay.
 
     Returns:
-        int64 (2, target) and int32 (2, target) in 1/2048.
+        int32 (2, size), and int32 (2, size) in 1/2048.
     """
     scale = 1.0 / (target / source)
-    exact = ((np.arange(target) + 0.5) * scale - 0.5).astype(np.float32)
-    first = np.floor(exact).astype(np.int64)
+    exact = ((np.arange(offset, offset + size) + 0.5) * scale - 0.5).astype(np.float32)
+    first = np.floor(exact).astype(np.int32)
     part = exact - first.astype(np.float32)
     if hold:
         part[(first < 0) | (first >= source - 1)] = 0.0

@@ -16,10 +16,11 @@ from pipeline.manifest import Fingerprint, Skipped
 from pipeline.tensor import TensorSpec
 from pipeline.typed import to_dict
 from preprocess.entries import Annotation, Entry
+from preprocess.errors import BadVideoError
 from preprocess.fingerprint import fingerprint
 from preprocess.names import id_names, safe_names
 from preprocess.sampling import Clip, Sampler
-from preprocess.sources import BadVideoError, Source, find_source, index_frames
+from preprocess.sources import Source, find_source, index_frames
 from preprocess.worker import Recipe, recipe_of
 
 

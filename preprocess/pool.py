@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
 from pipeline.errors import RequestError
 from preprocess.worker import watch_parent
+
+# Two files can be flushed to the disk at once; behind eight that wait, the disk is what limits.
+_THREADS, _WAITING = 2, 8
 
 
 class InlineExecutor(Executor):
@@ -26,28 +29,40 @@ class InlineExecutor(Executor):
 
 
 class Pool:
-    """A bounded number of tasks in work; results are taken as they come."""
+    """A bounded number of tasks in work; results are taken as they come.
 
-    def __init__(self, executor: Executor, depth: int) -> None:
+    Tasks that mostly wait for the disk are run aside, by threads of this process, so that no worker waits with them.
+    """
+
+    def __init__(self, executor: Executor, depth: int, aside: Executor) -> None:
         self._executor = executor
         self._depth = depth
+        self._aside = aside
         self._running: Dict[Future, object] = {}
+        self._waiting: Dict[Future, object] = {}
 
     @property
     def full(self) -> bool:
-        """True while as many tasks are in work as the workers can use without idling."""
-        return len(self._running) >= self._depth
+        """True while as many tasks are in work as the workers, or the disk, can use without idling."""
+        return len(self._running) >= self._depth or len(self._waiting) >= _WAITING
 
     def submit(self, tag: object, task: Callable[..., Any], *args: Any) -> None:
         """Start ``task(*args)``; ``tag`` comes back with its result."""
         self._running[self._executor.submit(task, *args)] = tag
 
+    def submit_aside(self, tag: object, task: Callable[..., Any], *args: Any) -> None:
+        """Start ``task(*args)`` in a thread of this process."""
+        self._waiting[self._aside.submit(task, *args)] = tag
+
     def take(self) -> Optional[Tuple[Any, Any]]:
         """Wait for a task and return (tag, result), or None when none is in work."""
-        if not self._running:
+        every = {**self._running, **self._waiting}
+        if not every:
             return None
-        finished = next(iter(wait(self._running, return_when=FIRST_COMPLETED).done))
-        tag = self._running.pop(finished)
+        finished = next(iter(wait(every, return_when=FIRST_COMPLETED).done))
+        tag = every[finished]
+        self._running.pop(finished, None)
+        self._waiting.pop(finished, None)
         try:
             return tag, finished.result()
         except BrokenProcessPool:
@@ -59,12 +74,13 @@ class Pool:
 @contextlib.contextmanager
 def open_pool(workers: int) -> Iterator[Pool]:
     """Open a pool of ``workers`` processes; with 1 the tasks run in this process."""
-    if workers == 1:
-        yield Pool(InlineExecutor(), 1)
-        return
-    # spawn: a fork of a process with threads can deadlock, and the workers need nothing of the parent's memory.
-    executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=watch_parent)
-    try:
-        yield Pool(executor, 2 * workers)
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+    with ThreadPoolExecutor(_THREADS) as aside:
+        if workers == 1:
+            yield Pool(InlineExecutor(), 1, aside)
+            return
+        # spawn: a fork of a process with threads can deadlock, and the workers need nothing of the parent's memory.
+        executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=watch_parent)
+        try:
+            yield Pool(executor, 2 * workers, aside)
+        finally:
+            executor.shutdown(wait=True, cancel_futures=True)

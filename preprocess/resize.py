@@ -2,52 +2,80 @@
 
 This is what Pillow 9.3 to 12.1 compute. Pillow 13 swaps the passes for some sizes and then differs by one grey level
 on a quarter of the pixels, so each pass is asked of Pillow on its own: a resize along one axis has one possible order.
-Before that is trusted, it is compared with the definition below; a Pillow that computes something else is not used.
+The compiled form computes only what the crop keeps. Before either is trusted, it is compared with the definition below.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Callable, Tuple
+import threading
+from dataclasses import dataclass
+from typing import Tuple
 
 import numpy as np
 from PIL import Image
 
+from preprocess import native
+from preprocess.frames import Frame, as_array, as_image
+from preprocess.geometry import Crop
+from preprocess.native import Form, is_exact
+
 _PRECISION_BITS = 22
-Resize = Callable[[Image.Image, int, int, int, int], np.ndarray]
 
 
-def resize_columns(image: Image.Image, width: int, height: int, left: int, columns: int) -> np.ndarray:
-    """Resize an RGB image to width x height and keep ``columns`` columns from ``left``.
+@functools.lru_cache(maxsize=1)
+def fastest() -> Form:
+    """Return the fastest form that this host has and that equals the definition on probes."""
+    return next((form for form in (compiled, with_pillow) if is_exact(form, with_numpy)), with_numpy)
 
-    The columns are cut between the passes, because the vertical pass is the same for each of them.
+
+def compiled(frame: Frame, crop: Crop) -> np.ndarray:
+    """Resize and crop by the compiled kernel.
 
     Returns:
-        uint8 array (height, columns, 3).
+        uint8 (3, size, size).
+
+    Raises:
+        NotImplementedError: this host has no compiled kernels.
     """
-    return _fastest()(image, width, height, left, columns)
+    library = native.library()
+    if library is None:
+        raise NotImplementedError
+    pixels = as_array(frame)
+    height, width = pixels.shape[:2]
+    x, y = _table(width, crop.width, crop.left, crop.size, 2), _table(height, crop.height, crop.top, crop.size, 1)
+    padded = len(x.start)
+    scratch = _scratch((y.rows + 4) * 4 * padded + 3 * width + 4)
+    result = np.empty((3, crop.size, crop.size), np.uint8)
+    library.pil_bilinear(
+        *(pixels.ctypes.data, pixels.strides[0], width, height, crop.size, padded),
+        *(*x.addresses, x.taps, *y.addresses, y.taps),
+        *(scratch.ctypes.data, result.ctypes.data),
+    )
+    return result
 
 
-def with_pillow(image: Image.Image, width: int, height: int, left: int, columns: int) -> np.ndarray:
-    """Resize by two one-directional resizes of Pillow."""
-    if width != image.width:
-        image = image.resize((width, image.height), Image.Resampling.BILINEAR)
-    if (left, columns) != (0, image.width):
-        image = image.crop((left, 0, left + columns, image.height))
-    if height != image.height:
-        image = image.resize((columns, height), Image.Resampling.BILINEAR)
-    return np.asarray(image)
+def with_pillow(frame: Frame, crop: Crop) -> np.ndarray:
+    """Resize by two one-directional resizes of Pillow; the columns are cut in between."""
+    image = as_image(frame)
+    if crop.width != image.width:
+        image = image.resize((crop.width, image.height), Image.Resampling.BILINEAR)
+    if (crop.left, crop.size) != (0, image.width):
+        image = image.crop((crop.left, 0, crop.left + crop.size, image.height))
+    if crop.height != image.height:
+        image = image.resize((crop.size, crop.height), Image.Resampling.BILINEAR)
+    return np.asarray(image)[crop.top : crop.top + crop.size].transpose(2, 0, 1)
 
 
-def with_numpy(image: Image.Image, width: int, height: int, left: int, columns: int) -> np.ndarray:
+def with_numpy(frame: Frame, crop: Crop) -> np.ndarray:
     """Resize by the definition: 22-bit integer weights, rounding half up, uint8 after each pass."""
-    pixels = np.asarray(image)
-    if width != pixels.shape[1]:
-        pixels = _one_pass(pixels, width)
-    pixels = pixels[:, left : left + columns]
-    if height != pixels.shape[0]:
-        pixels = _one_pass(pixels.transpose(1, 0, 2), height).transpose(1, 0, 2)
-    return np.ascontiguousarray(pixels)
+    pixels = as_array(frame)
+    if crop.width != pixels.shape[1]:
+        pixels = _one_pass(pixels, crop.width)
+    pixels = pixels[:, crop.left : crop.left + crop.size]
+    if crop.height != pixels.shape[0]:
+        pixels = _one_pass(pixels.transpose(1, 0, 2), crop.height).transpose(1, 0, 2)
+    return pixels[crop.top : crop.top + crop.size].transpose(2, 0, 1)
 
 
 def _one_pass(pixels: np.ndarray, extent: int) -> np.ndarray:
@@ -76,13 +104,51 @@ def _weights(source: int, target: int) -> Tuple[np.ndarray, np.ndarray]:
     return np.minimum(position, source - 1), integer
 
 
-@functools.lru_cache(maxsize=1)
-def _fastest() -> Resize:
-    rows, columns, channels = np.ogrid[:61, :83, :3]
-    pixels = ((rows * 37 + columns * 101 + channels * 59 + rows * columns * 7) % 256).astype(np.uint8)
-    probe = Image.fromarray(pixels)
-    for width, height, left, kept in ((39, 28, 5, 28), (112, 82, 10, 92), (20, 61, 0, 20), (83, 17, 30, 20)):
-        ours = with_numpy(probe, width, height, left, kept)
-        if not np.array_equal(with_pillow(probe, width, height, left, kept), ours):
-            return with_numpy
-    return with_pillow
+@dataclass(frozen=True)
+class _Table:
+    """Taps of the positions that a crop keeps: ``start`` int32 (n,), then ``taps`` neighbours with their weights.
+
+    ``rows`` is the extent from the first to the last of all taps, ``addresses`` that of both arrays.
+    """
+
+    start: np.ndarray
+    weights: np.ndarray
+    taps: int
+    rows: int
+    addresses: Tuple[int, int]
+
+
+@functools.lru_cache(maxsize=256)
+def _table(source: int, target: int, offset: int, size: int, group: int) -> _Table:
+    """Return the taps of ``size`` positions from ``offset``, in the order that the kernel wants.
+
+    With ``group`` 2, the weights of two pixels lie side by side, four times each, and a position is added where the
+    number is odd; with 1 they are (size, taps).
+    """
+    position, weight = _weights(source, target)
+    taps = len(position)
+    # The last of the taps may be beyond the edge, where their weight is 0: then all move inwards.
+    first = position[0, offset : offset + size]
+    start = np.minimum(first, source - taps)
+    kept = weight[:, offset : offset + size]
+    moved = np.zeros((size, taps), np.int32)
+    places, positions = np.nonzero(kept)
+    moved[positions, places + (first - start)[positions]] = kept[places, positions]
+    rows = int(start[-1]) + taps - int(start[0])
+    if group == 2:
+        start = np.append(start, start[-1:] if size % 2 else [])
+        moved = np.concatenate([moved, np.zeros((size % 2, taps), np.int32)])
+        moved = np.repeat(moved.reshape(-1, 2, taps).transpose(0, 2, 1)[..., None], 4, axis=3)
+    start, moved = start.astype(np.int32), np.ascontiguousarray(moved)
+    return _Table(start, moved, taps, rows, (start.ctypes.data, moved.ctypes.data))
+
+
+_buffers = threading.local()
+
+
+def _scratch(size: int) -> np.ndarray:
+    """Return ``size`` bytes of this thread's: memory that is asked for anew costs more than the resize."""
+    found = getattr(_buffers, "bytes", None)
+    if found is None or len(found) < size:
+        found = _buffers.bytes = np.empty(size, np.uint8)
+    return found

@@ -6,18 +6,15 @@ import os
 from dataclasses import dataclass
 from typing import Dict, Iterator, Optional, Sequence, Tuple
 
-from PIL import Image
-
 from pipeline.artifact import digest_of
 from pipeline.card import Dataset
-from pipeline.errors import RequestError
 from preprocess.entries import Entry
+from preprocess.errors import BadVideoError
+from preprocess.frames import Frame
+from preprocess.jpeg import FrameReader, turbo
+from preprocess.video_files import count_frames, import_av, read_video
 
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".webm", ".mov", ".mpg", ".m4v")
-
-
-class BadVideoError(Exception):
-    """One video cannot be used; the message is the reason that goes into the manifest."""
 
 
 @dataclass(frozen=True)
@@ -36,51 +33,20 @@ class Source:
     frame_name: str
     first_frame: int = 1
 
-    def read(self, numbers: Sequence[int]) -> Iterator[Tuple[int, Image.Image]]:
-        """Yield (number, image) for the ascending frame ``numbers``; each is decoded once.
+    def read(self, numbers: Sequence[int]) -> Iterator[Tuple[int, Frame]]:
+        """Yield (number, frame) for the ascending frame ``numbers``; each is decoded once.
+
+        A frame is valid until the next one is asked for.
 
         Raises:
             BadVideoError: a frame is missing, truncated or not decodable.
         """
-        return self._read_folder(numbers) if self.kind == "frames" else self._read_video(numbers)
-
-    def _read_folder(self, numbers: Sequence[int]) -> Iterator[Tuple[int, Image.Image]]:
+        if self.kind == "video":
+            yield from read_video(self.path, numbers, self.first_frame)
+            return
+        reader = FrameReader(self.path)
         for number in numbers:
-            name = self.frame_name.format(number)
-            try:
-                with Image.open(os.path.join(self.path, name)) as image:
-                    image.load()
-                    yield number, image
-            except FileNotFoundError:
-                raise BadVideoError(f"frame {name} is missing") from None
-            except (OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-                if isinstance(error, OSError) and error.errno is not None:
-                    raise  # trouble of the host (permissions, open files, the disk), not of this video
-                raise BadVideoError(f"frame {name} cannot be decoded ({error})") from None
-
-    def _read_video(self, numbers: Sequence[int]) -> Iterator[Tuple[int, Image.Image]]:
-        av = import_av()
-        wanted = iter(numbers)
-        number = next(wanted)
-        decoded = 0
-        try:
-            with av.open(self.path) as container:
-                stream = _video_stream(container)
-                # One thread each: the worker processes already use every core.
-                stream.thread_count = 1
-                for decoded, frame in enumerate(container.decode(stream), start=1):
-                    current = self.first_frame + decoded - 1
-                    if frame.is_corrupt:
-                        raise BadVideoError(f"frame {current} is corrupt")
-                    if current == number:
-                        yield number, frame.to_image()
-                        following = next(wanted, None)
-                        if following is None:
-                            return
-                        number = following
-        except (av.error.FFmpegError, IndexError) as error:
-            raise BadVideoError(f"cannot be decoded after {decoded} frames ({_short(error)})") from None
-        raise BadVideoError(f"only {decoded} frames decode, frame {number} is wanted")
+            yield number, reader.read(self.frame_name.format(number))
 
 
 def is_video(name: str) -> bool:
@@ -140,7 +106,7 @@ def index_frames(source: Source, segment: Optional[Tuple[int, int]]) -> FrameInd
     """
     if source.kind == "video":
         about = os.stat(source.path)
-        count = _count_video(source.path, whole=segment is None)
+        count = count_frames(source.path, whole=segment is None)
         if segment is not None and segment[1] - source.first_frame > count:
             raise BadVideoError(f"its segment ends at frame {segment[1] - 1}, the file holds {count} frames")
         return FrameIndex(count, {None: (about.st_size, about.st_mtime_ns)})
@@ -169,53 +135,14 @@ def _stamp(item: "os.DirEntry[str]") -> Tuple[int, int]:
     return about.st_size, about.st_mtime_ns
 
 
-def _count_video(path: str, whole: bool) -> int:
-    """Count the packets of the first video stream: as many as frames, and found without decoding.
-
-    With ``whole``, a file that holds fewer than its header announces is refused as cut off; two may be missing, because
-    containers announce frames without content.
-    """
-    av = import_av()
-    try:
-        with av.open(path) as container:
-            stream = _video_stream(container)
-            count = sum(1 for packet in container.demux(stream) if packet.size)
-            if whole and count < stream.frames - 2:
-                raise BadVideoError(f"it is cut off: {count} of {stream.frames} frames are there")
-            return count
-    except (av.error.FFmpegError, IndexError) as error:
-        raise BadVideoError(f"cannot be opened ({_short(error)})") from None
-
-
-def import_av():  # type: ignore[no-untyped-def]
-    """Return the module av; only video files need it.
-
-    Raises:
-        RequestError: it is not installed.
-    """
-    try:
-        import av
-    except ImportError:
-        raise RequestError("PyAV, which reads video files, is not installed", "av", "pip install av") from None
-    return av
-
-
-def _video_stream(container):  # type: ignore[no-untyped-def]
-    return container.streams.video[0]
-
-
-def _short(error: Exception) -> str:
-    if isinstance(error, IndexError):
-        return "no video stream"
-    return str(getattr(error, "strerror", None) or error)
-
-
 def decoder_versions(kinds: Sequence[str]) -> Dict[str, str]:
     """Return the versions of the libraries that decode sources of the given kinds."""
     from PIL import __version__ as pillow
     from PIL import features
 
     found = {"Pillow": pillow, "libjpeg-turbo": features.version("libjpeg_turbo") or "not used"}
+    if "frames" in kinds and turbo() is not None:
+        found["simplejpeg"] = turbo().__version__
     if "video" in kinds:
         av = import_av()
         found["PyAV"] = av.__version__

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Sequence
 
 import numpy as np
 
 from pipeline.card import Card, Transform
 from pipeline.mean_volume import read_mean_volume
-
-
-def value_table(transform: Transform) -> np.ndarray:
-    """Return the normalised value of each byte as float32 (3, 256).
-
-    Each step is rounded to float32 as the recipe does: multiplying by 1/std would not give the same bits.
-    """
-    values = np.arange(256, dtype=np.float32) / np.float32(transform.scale)
-    mean = np.array(transform.mean, np.float32)[:, None]
-    std = np.array(transform.std, np.float32)[:, None]
-    return (values[None, :] - mean) / std
 
 
 @functools.lru_cache(maxsize=2)
@@ -50,10 +39,10 @@ def volume_path(card: Card) -> Optional[str]:
 
 
 class ClipWriter:
-    """Turns cropped frames into the bytes of one clip, in a layout and dtype."""
+    """Turns cropped frames into the values of one clip, in a layout and dtype."""
 
     def __init__(self, transform: Transform, layout: str, dtype: str, volume: Optional[np.ndarray] = None) -> None:
-        """Prepare the tables.
+        """Prepare the statistics.
 
         Args:
             transform: Statistics of the card.
@@ -61,24 +50,36 @@ class ClipWriter:
             dtype: float32, or uint8: then the graph normalises.
             volume: Mean of each value, float32 (T, C, H, W), in place of the mean per channel.
         """
-        self._axes = tuple("TCHW".index(axis) for axis in layout if axis in "TCHW")
-        self._dtype = dtype
-        self._table = value_table(transform)
+        self._axes = [axis for axis in layout if axis in "TCHW"]
+        self._order = tuple(self._axes.index(axis) for axis in "TCHW")
+        self._dtype = np.dtype(dtype)
         self._volume = volume
         self._scale = np.float32(transform.scale)
+        self._mean = np.array(transform.mean, np.float32)[:, None, None]
         self._std = np.array(transform.std, np.float32)[:, None, None]
 
-    def pack(self, frames: np.ndarray) -> np.ndarray:
-        """Lay out uint8 frames (T, H, W, C) as one contiguous clip without its batch axis."""
-        planes = frames.transpose(0, 3, 1, 2)
-        if self._dtype != "uint8":
-            planes = self._normalised(planes)
-        return np.ascontiguousarray(planes.transpose(self._axes))
+    def pack(self, frames: Sequence[np.ndarray], clip: Optional[np.ndarray] = None) -> np.ndarray:
+        """Fill a clip, without a batch axis, from its frames.
 
-    def _normalised(self, planes: np.ndarray) -> np.ndarray:
-        if self._volume is not None:
-            return ((planes.astype(np.float32) / self._scale) - self._volume) / self._std
-        values = np.empty(planes.shape, np.float32)
-        for channel, table in enumerate(self._table):
-            values[:, channel] = table[planes[:, channel]]
-        return values
+        Each step of the normalisation is rounded to float32 as the recipes do: multiplying by 1/std would not give the
+        same bits.
+
+        Args:
+            frames: T times uint8 (C, H, W).
+            clip: Where to; a new array if there is none.
+        """
+        if clip is None:
+            channels, height, width = frames[0].shape
+            extents = {"T": len(frames), "C": channels, "H": height, "W": width}
+            clip = np.empty([extents[axis] for axis in self._axes], self._dtype)
+        shown = clip.transpose(self._order)
+        for time, frame in enumerate(frames):
+            planes = shown[time]
+            if self._dtype == np.uint8:
+                planes[...] = frame
+                continue
+            mean = self._mean if self._volume is None else self._volume[time]
+            np.divide(frame, self._scale, out=planes)
+            np.subtract(planes, mean, out=planes)
+            np.divide(planes, self._std, out=planes)
+        return clip

@@ -6,16 +6,17 @@ import os
 import threading
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import Dict, Iterator, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, Optional, Sequence, Tuple
 
 import numpy as np
-from PIL import Image
 
 from pipeline.artifact import sha256_file
 from pipeline.card import Card, Transform
 from pipeline.tensor import TensorSpec
+from preprocess.errors import BadVideoError
+from preprocess.frames import Frame
 from preprocess.sampling import Clip
-from preprocess.sources import BadVideoError, Source
+from preprocess.sources import Source
 from preprocess.transform import crop_frame
 from preprocess.values import ClipWriter, mean_volume, volume_path
 
@@ -30,12 +31,18 @@ class Target:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How every clip of the run is made; ``volume`` is the file of the mean volume."""
+    """How every clip of the run is made.
+
+    Attributes:
+        shape: Of one clip, in the order of ``layout`` without its batch axes.
+        volume: File of the mean volume.
+    """
 
     transform: Transform
     layout: str
     dtype: str
     frames: int
+    shape: Tuple[int, ...]
     volume: Optional[str] = None
 
 
@@ -54,7 +61,8 @@ def recipe_of(card: Card, tensor: TensorSpec) -> Recipe:
     Raises:
         RequestError: the card's mean volume is not one.
     """
-    return Recipe(card.transform, tensor.layout, tensor.dtype, card.clips.frames, volume_path(card))
+    shape = tensor.shape[-4:]
+    return Recipe(card.transform, tensor.layout, tensor.dtype, card.clips.frames, shape, volume_path(card))
 
 
 def watch_parent() -> None:
@@ -79,19 +87,29 @@ def make_clips(task: VideoTask) -> Optional[str]:
         None, or the reason why the video cannot be used; its slots may then hold anything.
     """
     targets = [target for _, target in task.clips]
+    clip = np.empty(task.recipe.shape, task.recipe.dtype)
     try:
-        for index, clip in iter_clips(task.source, [clip for clip, _ in task.clips], task.recipe):
-            _write(clip, targets[index])
+        with _Files() as files:
+            for index, _ in iter_clips(task.source, [shown for shown, _ in task.clips], task.recipe, lambda _: clip):
+                files.write(clip, targets[index])
     except BadVideoError as reason:
         return str(reason)
     return None
 
 
-def iter_clips(source: Source, clips: Sequence[Clip], recipe: Recipe) -> Iterator[Tuple[int, np.ndarray]]:
+def iter_clips(
+    source: Source, clips: Sequence[Clip], recipe: Recipe, place: Optional[Callable[[int], np.ndarray]] = None
+) -> Iterator[Tuple[int, np.ndarray]]:
     """Yield (index, clip) as clips are complete; each frame is decoded once, however many clips show it.
 
     A frame is kept until the last clip that shows it is complete. Clips that begin one after the other come in order.
-    A clip is contiguous, in the recipe's dtype and layout, without its batch axis.
+    A clip is in the recipe's dtype and layout, without its batch axis.
+
+    Args:
+        source: The video.
+        clips: The frame numbers of each clip.
+        recipe: How clips are made.
+        place: Gives the array that clip ``index`` is written to, of its shape and dtype; new ones without it.
 
     Raises:
         BadVideoError: a frame is missing or cannot be decoded.
@@ -100,11 +118,11 @@ def iter_clips(source: Source, clips: Sequence[Clip], recipe: Recipe) -> Iterato
     waiting = deque(sorted(range(len(clips)), key=lambda index: max(clips[index])))
     uses = Counter(number for clip in clips for number in set(clip))
     frames: Dict[int, np.ndarray] = {}
-    for number, image in source.read(sorted(uses)):
-        frames[number] = _crop(image, number, recipe.transform)
+    for number, frame in source.read(sorted(uses)):
+        frames[number] = _crop(frame, number, recipe.transform)
         while waiting and max(clips[waiting[0]]) == number:
             index = waiting.popleft()
-            yield index, writer.pack(np.stack([frames[shown] for shown in clips[index]]))
+            yield index, writer.pack([frames[shown] for shown in clips[index]], place and place(index))
             uses.subtract(set(clips[index]))
             frames = {shown: frame for shown, frame in frames.items() if uses[shown]}
 
@@ -124,22 +142,39 @@ def _writer(recipe: Recipe) -> ClipWriter:
     return ClipWriter(transform, recipe.layout, recipe.dtype, volume)
 
 
-def _crop(image: Image.Image, number: int, transform: Transform) -> np.ndarray:
+def _crop(frame: Frame, number: int, transform: Transform) -> np.ndarray:
     try:
-        return crop_frame(image, transform)
+        return crop_frame(frame, transform)
     except (OSError, ValueError) as error:
         raise BadVideoError(f"frame {number} cannot be transformed ({error})") from None
 
 
-def _write(clip: np.ndarray, target: Target) -> None:
-    packed = memoryview(clip.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
-    handle = os.open(target.path, os.O_WRONLY)
-    try:
-        done = 0
-        while done < len(packed):
-            done += os.pwrite(handle, packed[done:], target.offset + done)
-    except OSError as error:
-        error.filename = target.path
-        raise
-    finally:
-        os.close(handle)
+class _Files:
+    """The file that is being written: clips of one video mostly go to the same one."""
+
+    def __init__(self) -> None:
+        self._path = ""
+        self._handle = -1
+
+    def __enter__(self) -> _Files:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._path:
+            os.close(self._handle)
+            self._path = ""
+
+    def write(self, clip: np.ndarray, target: Target) -> None:
+        """Write a clip to its place."""
+        if target.path != self._path:
+            self.__exit__()
+            self._handle = os.open(target.path, os.O_WRONLY)
+            self._path = target.path
+        packed = memoryview(clip.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+        try:
+            done = 0
+            while done < len(packed):
+                done += os.pwrite(self._handle, packed[done:], target.offset + done)
+        except OSError as error:
+            error.filename = target.path
+            raise

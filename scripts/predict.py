@@ -191,7 +191,8 @@ def _feeds(
 def _clips(
     card: Card, source: Source, tensor: TensorSpec, sampler: Sampler, prediction: Prediction
 ) -> Iterator[np.ndarray]:
-    from preprocess.sources import BadVideoError, index_frames
+    from preprocess.errors import BadVideoError
+    from preprocess.sources import index_frames
     from preprocess.worker import iter_clips, recipe_of
 
     recipe = recipe_of(card, tensor)

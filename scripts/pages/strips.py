@@ -114,7 +114,9 @@ def _dataset(manifest: Manifest, card: Card, place: Place) -> _Dataset:
 
 
 def _strip(item: Example, dataset: _Dataset) -> Optional[Strip]:
-    from preprocess.sources import BadVideoError, find_source
+    from preprocess.errors import BadVideoError
+    from preprocess.frames import as_image
+    from preprocess.sources import find_source
 
     video = dataset.videos.get(item.id)
     if video is None or (item.clip or 0) >= len(video.clips):
@@ -125,7 +127,7 @@ def _strip(item: Example, dataset: _Dataset) -> Optional[Strip]:
     chosen = video.clips if item.clip is None else [video.clips[item.clip]]
     first, last = min(clip[2] for clip in chosen), max(clip[3] for clip in chosen)
     try:
-        frames = [(number, _uri(image)) for number, image in source.read(_spread(first, last))]
+        frames = [(number, _uri(as_image(frame))) for number, frame in source.read(_spread(first, last))]
     except (BadVideoError, OSError):
         return None
     return Strip(None if item.clip is None else item.clip + 1, len(video.clips), first, last, frames)
