@@ -60,6 +60,12 @@ def check(card: Card) -> None:
             raise RequestError(f"{key} is {value}, expected 1 or more", card.path)
     if not is_plain_name(card.dataset.name):
         raise RequestError(f"dataset.name is {card.dataset.name!r}, expected a plain name", card.path)
+    if card.export.softmax and card.scores.activation == "softmax":
+        raise RequestError(
+            "export.softmax and scores.activation softmax are the same step twice",
+            card.path,
+            "--set scores.activation=none, or --set export.softmax=false",
+        )
     _check_clips(card)
     _check_shapes(card)
 

@@ -56,6 +56,7 @@ def test_other_depths_by_override(depth: int) -> None:
         ("clips.sampler=spread", "clips.span is 0, expected 1 or more"),
         ("transform.rule=box", "transform.long is 0, expected 1 or more"),
         ("input.layout=NKCTHW", "input.layout NKCTHW takes the same number of clips of every video"),
+        ("export.softmax=true", "export.softmax and scores.activation softmax are the same step twice"),
         ("nonsense", "'nonsense' is not section.key=value"),
         ("title.x=3", "'title' is not a section"),
         ("extra.key=3", "unknown key 'extra'"),

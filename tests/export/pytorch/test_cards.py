@@ -83,7 +83,6 @@ def check_attributes(model, groups=False):
 
 
 # Form: further entries, operators beside those of the network, and what the graph gives for logits (N, K, classes).
-SOFTMAX = "export.softmax=true"
 FLAT = ("input.layout=NCTHW", "input.shape=[3, 16, 32, 32]")
 FORMS = {
     "probabilities": ((), {"Reshape": 2, "Softmax": 1}, lambda x: softmax(x)),

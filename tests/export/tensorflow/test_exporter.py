@@ -264,7 +264,7 @@ def test_softmax_and_another_output_name(checkpoint: Path, tmp_path: Path) -> No
     logits = own_logits(values)
     probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    for overrides, expected in ((["export.softmax=true"], probabilities), ([], logits)):
+    for overrides, expected in ((["export.softmax=true", "scores.activation=none"], probabilities), ([], logits)):
         folder = tmp_path / f"graph{len(overrides)}"
         done(export(checkpoint, folder, *small.plain("export.output_name=scores", *overrides), "--dynamic-batch"))
         assert read_record(folder / "model.json", GraphRecord, "").outputs[0].name == "scores"
@@ -309,7 +309,10 @@ def test_drift_is_refused_with_exit_1_and_leaves_nothing(checkpoint: Path, tmp_p
         (["--set", "model.classes=6"], "it seems to be a C3D of 5 classes; use --set model.classes=5"),
         (["--set", "input.name=two words"], "'two words' cannot be the name of a node"),
         (["--set", "export.output_name=batch_clips"], "two nodes of the graph would be called 'batch_clips'"),
-        (["--set", "export.softmax=true"], "two nodes of the graph would be called 'C3D/out/BiasAdd'"),
+        (
+            ["--set", "export.softmax=true", "--set", "scores.activation=none"],
+            "two nodes of the graph would be called 'C3D/out/BiasAdd'",
+        ),
     ],
 )
 def test_wrong_requests_are_one_line(checkpoint: Path, tmp_path: Path, more: List[str], words: str) -> None:
