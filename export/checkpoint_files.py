@@ -34,8 +34,12 @@ def one_file(path: Path) -> CheckpointFiles:
     """Return a checkpoint that is one file.
 
     Raises:
-        RequestError: it is a folder.
+        RequestError: it is a folder, or the prefix of several files.
     """
+    if not path.exists():
+        raise RequestError(
+            "is a checkpoint of TensorFlow, the card's is of another framework", path, "check --checkpoint and --model"
+        )
     if not path.is_file():
         raise RequestError("is not a file, expected a checkpoint", path, "check --checkpoint")
     return CheckpointFiles(path, (path,))
@@ -51,10 +55,7 @@ def tensorflow_files(path: Path) -> CheckpointFiles:
     Raises:
         RequestError: the index or a part of the data is missing, or the folder names no checkpoint.
     """
-    prefix = _latest(path) if path.is_dir() else path
-    part = _PART.search(prefix.name)
-    if part is not None and part.end() == len(prefix.name):
-        prefix = prefix.with_name(prefix.name[: part.start()])
+    prefix = _latest(path) if path.is_dir() else _prefix(path)
     index = prefix.with_name(prefix.name + _INDEX)
     data = _data(prefix)
     if not index.is_file() and not data and prefix.is_file():
@@ -71,8 +72,15 @@ def tensorflow_files(path: Path) -> CheckpointFiles:
 
 
 def exists(path: Path) -> bool:
-    """Return whether there is such a file or folder, or any file under such a prefix."""
-    return path.exists() or any(path.parent.glob(f"{_escaped(path.name)}.*"))
+    """Return whether there is such a file or folder, or an index or data under such a prefix."""
+    prefix = _prefix(path)
+    return path.exists() or prefix.with_name(prefix.name + _INDEX).is_file() or bool(_data(prefix))
+
+
+def _prefix(path: Path) -> Path:
+    """Return a path without the suffix of an index, of data or of the graph that training leaves beside them."""
+    part = _PART.search(path.name)
+    return path if part is None or part.end() < len(path.name) else path.with_name(path.name[: part.start()])
 
 
 def _latest(folder: Path) -> Path:

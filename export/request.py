@@ -129,7 +129,6 @@ def find_checkpoint(card: Card, given: Optional[Path]) -> CheckpointFiles:
     if given is None and not card.model.checkpoint:
         raise RequestError("model.checkpoint is empty", card.path, "give --checkpoint FILE")
     path = given or card.resolve(card.model.checkpoint)
-    several = card.model.framework == "tensorflow"
-    if not (exists(path) if several else path.exists()):
+    if not exists(path):
         raise RequestError("no such checkpoint", path, "give --checkpoint FILE" if given is None else "check the path")
-    return tensorflow_files(path) if several else one_file(path)
+    return tensorflow_files(path) if card.model.framework == "tensorflow" else one_file(path)
