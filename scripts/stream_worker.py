@@ -9,8 +9,9 @@ from typing import Optional, Tuple
 
 import numpy as np
 
+from preprocess.errors import BadVideoError
 from preprocess.sampling import Clip
-from preprocess.sources import BadVideoError, Source
+from preprocess.sources import Source
 from preprocess.worker import Recipe, iter_clips, watch_parent
 from scripts.stream_ring import Mailbox, StoppedError
 
