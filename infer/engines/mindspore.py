@@ -108,10 +108,10 @@ class MindSporeEngine(Engine):
                 "source set_env.sh of CANN first, or convert with --soc cpu",
             )
         mindspore.set_context(mode=mindspore.GRAPH_MODE)
-        if self.on_ascend:
-            mindspore.set_device("Ascend", self._number)
-        else:
-            mindspore.set_device("CPU")
+        wanted = ("Ascend", self._number) if self.on_ascend else ("CPU", 0)
+        # A process chooses once: asking again is refused, even for what it already has.
+        if (mindspore.get_context("device_target"), mindspore.get_context("device_id")) != wanted:
+            mindspore.set_device(*wanted)
 
     def _submit(self, feed: np.ndarray) -> Future[Result]:
         if self._pool is None:
