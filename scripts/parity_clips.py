@@ -6,7 +6,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import List
+from typing import List, Optional
 
 from pipeline.artifact import folder_lock
 from pipeline.errors import RequestError
@@ -28,7 +28,7 @@ def first_clips(batches: Path, output: Path, count: int) -> Manifest:
         raise RequestError("holds no batches", batches / FILE_NAME, "run python -m preprocess again")
     wanted = subset(whole, count)
     with folder_lock(output):
-        former = read_manifest(output) if (output / FILE_NAME).is_file() else None
+        former = _former(output)
         if former == wanted and all((output / file.name).is_file() for file in wanted.files):
             return wanted
         (output / FILE_NAME).unlink(missing_ok=True)
@@ -49,6 +49,14 @@ def subset(manifest: Manifest, count: int) -> Manifest:
     videos = [_cut(video, len(files)) for video in manifest.videos]
     videos = [video for video in videos if video.clips]
     return replace(manifest, files=files, videos=videos, skipped=[], expected=len(videos))
+
+
+def _former(output: Path) -> Optional[Manifest]:
+    """Return the manifest of an earlier run; None where there is none, or it is of another release."""
+    try:
+        return read_manifest(output)
+    except RequestError:
+        return None
 
 
 def _cut(video: Video, files: int) -> Video:

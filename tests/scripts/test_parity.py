@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -235,6 +236,14 @@ def test_damaged_batch_is_refused(built: Built, tmp_path: Path) -> None:
     (tmp_path / "batches" / "batch_00000.bin").write_bytes(data[:-1] + b"\0")
     where = ("--graph", built.graph, "--batches", tmp_path / "batches", "--output", tmp_path / "out")
     refused(stage("export.run", *MODEL, *where), "batch_00000.bin: is not the file that the manifest describes")
+
+
+def test_clips_of_another_release_are_linked_again(built: Built, tmp_path: Path) -> None:
+    whole = first_clips(built.batches, tmp_path, 8)
+    text = (tmp_path / "manifest.json").read_text()
+    (tmp_path / "manifest.json").write_text(re.sub(r'"version": \d+', '"version": 0', text, count=1))
+    assert first_clips(built.batches, tmp_path, 8) == whole == read_manifest(tmp_path)
+    assert (tmp_path / "manifest.json").read_text() == text
 
 
 def test_subset_keeps_whole_files_and_counts_the_rest_as_dropped(built: Built) -> None:
