@@ -62,7 +62,7 @@ def require_libraries() -> None:
 def _report(args: argparse.Namespace) -> int:
     require_libraries()
     from pipeline import card as cards
-    from pipeline.artifact import write_text
+    from pipeline.artifact import write_if_changed
     from scripts.pages.render import render
     from scripts.pages.report_page import report
     from scripts.pages.run import find_results, folders_of, load
@@ -80,7 +80,7 @@ def _report(args: argparse.Namespace) -> int:
     for note in page.content["notes"]:
         console.say(str(note))
     output = Path(args.output or results / "report.html")
-    write_text(output, render(page))
+    write_if_changed(output, render(page).encode("utf-8"))
     console.result(f"report: {output} ({size(output.stat().st_size)})")
     return 0
 

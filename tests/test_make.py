@@ -85,6 +85,18 @@ def test_accuracy_means_something(chain: Chain) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_report_is_named_last_and_written_once(chain: Chain) -> None:
+    done = chain.make("report", STRIPS=2)
+    assert done.returncode == 0, done.stderr
+    report = chain.build / "results" / "cpu-b10" / "report.html"
+    assert done.stdout.splitlines()[-1].startswith(f"report: {report} (")
+    # Two mistakes at most, and two successes.
+    assert 2 <= report.read_text(encoding="utf-8").count('<div class="film">') <= 4
+    before = chain.times()
+    assert chain.make("report", STRIPS=2).returncode == 0
+    assert chain.times() == before
+
+
 def test_gate_that_is_missed_fails_make_and_keeps_the_results(chain: Chain) -> None:
     annotation = json.loads((chain.data / "annotation.json").read_text())
     for name, entry in annotation["database"].items():

@@ -17,12 +17,14 @@ _TICKS = 400
 _LARGE = 100
 
 
-def finish(chart: Any, rows: Sequence[Dict[str, Any]], **more: Any) -> Spec:
-    """Return the specification with its data under the name ``rows``."""
+def finish(chart: Any, rows: Sequence[Dict[str, Any]], about: str = "", **more: Any) -> Spec:
+    """Return the specification with its data under the name ``rows``; ``about`` is the key of its spoken name."""
     spec: Spec = chart.to_dict()
     spec.setdefault("datasets", {})["rows"] = list(rows)
     spec["autosize"] = {"type": "fit" if spec.get("height") == "container" else "fit-x", "contains": "padding"}
     spec["usermeta"] = {"renderer": "svg", **more}
+    if about:
+        spec["description"] = f"@{about}"
     return spec
 
 
@@ -58,7 +60,7 @@ def accuracy(rows: Sequence[Dict[str, Any]], published: Sequence[Dict[str, Any]]
         layers.append(tick.encode(alt.X("published:Q", scale=scale), where, tooltip=tips))
     keys = ("en", "zh", "value", "low", "high")
     chart = alt.layer(*layers).properties(width="container", height=34 * len(rows))
-    return finish(chart, [{key: row[key] for key in keys} for row in rows])
+    return finish(chart, [{key: row[key] for key in keys} for row in rows], "accuracy")
 
 
 def confusion(cells: Sequence[Cell], labels: Sequence[str]) -> Spec:
@@ -101,10 +103,10 @@ def confusion(cells: Sequence[Cell], labels: Sequence[str]) -> Spec:
                 _tip("s", "share", ".1%"),
             ],
         )
-        .add_params(names, alt.selection_interval(name="zoom", bind="scales"))
+        .add_params(names, alt.selection_interval(name="zoom", bind="scales", zoom="wheel![event.ctrlKey]"))
         .properties(width="container", height="container")
     )
-    return finish(chart, rows, renderer="canvas" if len(rows) > _SVG_CELLS else "svg", zoom=True)
+    return finish(chart, rows, "confusion", renderer="canvas" if len(rows) > _SVG_CELLS else "svg", zoom=True)
 
 
 def reliability(found: Calibration) -> Spec:
@@ -144,7 +146,7 @@ def reliability(found: Calibration) -> Spec:
         .mark_line(strokeDash=[5, 4], color="var(--muted)")
         .encode(alt.X("v:Q"), alt.Y("v:Q"))
     )
-    return finish(alt.layer(bars, ideal, span, point).properties(width="container", height=320), rows)
+    return finish(alt.layer(bars, ideal, span, point).properties(width="container", height=320), rows, "reliability")
 
 
 def counts(rows: Sequence[Tuple[int, int]], axis: str) -> Spec:
@@ -159,7 +161,7 @@ def counts(rows: Sequence[Tuple[int, int]], axis: str) -> Spec:
         alt.Y("n:Q", title="@videos", axis=alt.Axis(tickMinStep=1)),
         tooltip=[_tip("x", axis, "d"), _tip("n", "videos", "d")],
     )
-    return finish(chart.properties(width="container", height=220), data)
+    return finish(chart.properties(width="container", height=220), data, axis)
 
 
 def latency(runs: Sequence[Tuple[str, Sequence[float]]], marks: Sequence[Tuple[str, float]]) -> Spec:
@@ -189,14 +191,14 @@ def latency(runs: Sequence[Tuple[str, Sequence[float]]], marks: Sequence[Tuple[s
         )
     )
     if not marks:
-        return finish(bars.properties(width="container", height=240), rows)
+        return finish(bars.properties(width="container", height=240), rows, "latency")
     named = alt.Chart(alt.InlineData(values=[{"name": name, "at": value} for name, value in marks]))
     tips = [_tip("name", "percentile"), _tip("at", "latency_axis", ".2f")]
     lines = named.mark_rule(strokeDash=[4, 3], color="var(--warm)", strokeWidth=2).encode(alt.X("at:Q"), tooltip=tips)
     words = named.mark_text(dy=-6, baseline="bottom", color="var(--warm)").encode(
         alt.X("at:Q"), alt.Text("name:N"), y=alt.value(0)
     )
-    return finish(alt.layer(bars, lines, words).properties(width="container", height=240), rows)
+    return finish(alt.layer(bars, lines, words).properties(width="container", height=240), rows, "latency")
 
 
 def spread(values: Sequence[float], axis: str, unit: str) -> Spec:
@@ -212,7 +214,7 @@ def spread(values: Sequence[float], axis: str, unit: str) -> Spec:
             tooltip=[_tip("x0", "low", ".4g"), _tip("x1", "high", ".4g"), _tip("n", unit, "d")],
         )
     )
-    return finish(bars.properties(width="container", height=220), histogram([("", values)]))
+    return finish(bars.properties(width="container", height=220), histogram([("", values)]), axis)
 
 
 def histogram(runs: Sequence[Tuple[str, Sequence[float]]], bins: int = _LATENCY_BINS) -> List[Dict[str, Any]]:
@@ -255,7 +257,7 @@ def timeline(lanes: Sequence[Lane]) -> Spec:
             tooltip=[_tip("i", "batch", "d"), _tip("a", "seconds", ".3f"), _tip("ms", "latency_axis", ".2f")],
         )
     )
-    return finish(chart.properties(width="container", height=26 * max(lane.lane for lane in lanes)), rows)
+    return finish(chart.properties(width="container", height=26 * max(lane.lane for lane in lanes)), rows, "timeline")
 
 
 def slices(parts: Sequence[Slice]) -> Spec:
@@ -272,4 +274,4 @@ def slices(parts: Sequence[Slice]) -> Spec:
             tooltip=[_tip("a", "seconds", ".3f"), _tip("n", "batches", "d"), _tip("ms", "latency_axis", ".2f")],
         )
     )
-    return finish(chart.properties(width="container", height=200), rows)
+    return finish(chart.properties(width="container", height=200), rows, "timeline")

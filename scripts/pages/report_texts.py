@@ -22,7 +22,10 @@ TEXTS: Dict[str, Tuple[str, str]] = {
     "left_out": ("What is left out, and why", "未包含的内容及原因"),
     "none": ("none", "无"),
     "not_recorded": ("not recorded", "未记录"),
-    "zoom": ("Wheel or buttons zoom, dragging moves.", "滚轮或按钮缩放，拖动平移。"),
+    "zoom": (
+        "Ctrl and the wheel, or the buttons, zoom; dragging moves.",
+        "Ctrl 加滚轮或按钮缩放，拖动平移。",
+    ),
     "zoom_in": ("Zoom in", "放大"),
     "zoom_out": ("Zoom out", "缩小"),
     "zoom_reset": ("Show all", "显示全部"),
@@ -35,6 +38,10 @@ TEXTS: Dict[str, Tuple[str, str]] = {
     "other_manifest": (
         "The batches on disk are not those that were scored (another digest): they are not shown.",
         "磁盘上的批次不是被评分的批次（摘要不同）：不显示。",
+    ),
+    "bad_manifest": (
+        "The batches' manifest cannot be used ({why}): no film strips, no figures of the preparation.",
+        "批次清单无法使用（{why}）：没有胶片条，也没有预处理数据。",
     ),
     "no_summary": (
         "No summary.json of the run: no latency, no throughput.",

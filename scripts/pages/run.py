@@ -173,7 +173,12 @@ def _manifest(folder: Path, accuracy: Accuracy, notes: List[Note]) -> Optional[M
     if accuracy.origin.manifest_sha256 not in (None, sha256_file(path)):
         notes.append(Note("other_manifest"))
         return None
-    return read_manifest(folder)
+    try:
+        return read_manifest(folder)
+    except RequestError as error:
+        # Results outlive the formats of what they came from.
+        notes.append(Note("bad_manifest", {"why": error.what}))
+        return None
 
 
 def _summary(folder: Path, accuracy: Accuracy, notes: List[Note]) -> Optional[Summary]:

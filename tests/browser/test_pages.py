@@ -94,6 +94,8 @@ def test_the_switch_speaks_chinese_everywhere(browser: Browser, pages: Dict[str,
     assert "top-1，视频" in browser.find("#chart-accuracy").text
     assert browser.find('button[data-lang="zh-CN"]').get_attribute("aria-pressed") == "true"
     assert browser.find("nav").get_attribute("aria-label") == "目录"
+    assert browser.find("#accuracy .wide").get_attribute("aria-label") == "准确率"
+    assert browser.find("#chart-latency").get_attribute("aria-label") == "时延"
     browser.find('button[data-lang="en"]').click()
     browser.drawn()
     assert "milliseconds per batch" in browser.find("#chart-latency").text
@@ -180,7 +182,8 @@ def test_the_matrix_zooms_by_buttons_and_wheel(browser: Browser, pages: Dict[str
     for name_ in ("in", "out"):
         browser.find(f'button[data-zoom="{name_}"]').click()
         assert (picture() == whole) == (name_ == "out")
-    ActionChains(browser.driver).scroll_from_origin(_middle(place), 0, -300).perform()
+    chain = ActionChains(browser.driver).key_down(Keys.CONTROL).scroll_from_origin(_middle(place), 0, -300)
+    chain.key_up(Keys.CONTROL).perform()
     assert picture() != whole
     browser.find('button[data-zoom="all"]').click()
     assert picture() == whole

@@ -162,7 +162,7 @@ def test_the_frames_are_those_of_the_clip(tmp_path: Path) -> None:
     case.frames()
     page = make(case, case.run("a", sure(case, [(0, 0.9), (0, 0.9)])))
     assert "clip 1 of 2, frames 1 to 4" in page
-    assert re.findall(r'alt="(\d)"', page)[:4] == ["1", "2", "3", "4"]
+    assert re.findall(r'alt="video_00001, (\d)"', page) == ["1", "2", "3", "4"]
 
 
 def test_everything_from_the_dataset_stays_text(tmp_path: Path) -> None:
@@ -251,6 +251,17 @@ def test_what_is_missing_is_left_out_and_said(case: Case, capsys: pytest.Capture
     shown = capsys.readouterr()
     assert "manifest is not there" in shown.err
     assert shown.out.startswith(f"report: {results / 'report.html'} (")
+
+
+def test_results_outlive_the_format_of_their_batches(case: Case) -> None:
+    results = case.run("a", case.logits())
+    path = results.parent.parent / "batches" / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 0}))
+    old = hashlib.sha256(path.read_bytes()).hexdigest()
+    accuracy = json.loads((results / "accuracy.json").read_text())
+    accuracy["origin"]["manifest_sha256"] = old
+    (results / "accuracy.json").write_text(json.dumps(accuracy))
+    assert "manifest cannot be used (has format version 0" in make(case, results)
 
 
 def test_one_video_off_the_disk_is_counted(case: Case) -> None:

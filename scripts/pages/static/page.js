@@ -3,7 +3,6 @@
   "use strict";
   const page = JSON.parse(document.getElementById("page-data").textContent);
   const root = document.documentElement;
-  const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const views = new Map();
   const language = () => (root.lang.startsWith("zh") ? 1 : 0);
 
@@ -19,13 +18,12 @@
     return Object.fromEntries(Object.entries(node).map(([name, item]) => [name, spoken(item, name)]));
   };
 
-  // A drawing in SVG follows the colours of the page by itself; a canvas needs them as values.
-  const colour = (name, canvas) =>
-    canvas ? getComputedStyle(root).getPropertyValue(name).trim() : `var(${name})`;
+  // A drawing in SVG follows the colours of the page by itself, also when it is printed. A canvas cannot: it is drawn in
+  // colours that can be read on both papers.
   const config = (canvas) => {
-    const [ink, muted, line, accent, warm] = ["--ink", "--muted", "--line", "--accent", "--warm"].map((name) =>
-      colour(name, canvas),
-    );
+    const names = canvas ? ["mid", "mid", "mid", "mid-accent", "mid"] : ["ink", "muted", "line", "accent", "warm"];
+    const value = (name) => (canvas ? getComputedStyle(root).getPropertyValue(`--${name}`).trim() : `var(--${name})`);
+    const [ink, muted, line, accent, warm] = names.map(value);
     return {
       font: getComputedStyle(document.body).fontFamily,
       background: "transparent",
@@ -52,14 +50,13 @@
       ast: true,
       renderer,
       config: config(renderer === "canvas"),
-      tooltip: { theme: dark.matches ? "dark" : "light" },
+      tooltip: { theme: "page" },
     });
     if (old) old.finalize();
     views.set(id, result);
   }
-  async function drawAll(only) {
+  async function drawAll() {
     for (const id of Object.keys(page.charts)) {
-      if (only && page.charts[id].usermeta.renderer !== only) continue;
       try {
         await draw(id);
       } catch (error) {
@@ -81,6 +78,8 @@
       const domain = [middle - half, middle + half];
       view.signal(signal, factor ? (axis === "y" ? domain.reverse() : domain) : null);
     }
+    // While it is zoomed, a finger moves the chart instead of the page.
+    document.getElementById(id).style.touchAction = factor ? "none" : "";
     view.runAsync();
   }
 
@@ -92,6 +91,10 @@
     }
     for (const node of document.querySelectorAll("[data-label-en]")) {
       node.setAttribute("aria-label", language() ? node.dataset.labelZh : node.dataset.labelEn);
+    }
+    for (const node of document.querySelectorAll(".wide")) {
+      node.setAttribute("role", "group");
+      node.setAttribute("aria-label", node.closest("section").querySelector("h2").innerText);
     }
     drawAll();
   }
@@ -123,7 +126,6 @@
     else if (button.dataset.zoom) zoom(button.dataset.chart, zooms[button.dataset.zoom]);
     else if (button.closest("th")) sort(button);
   });
-  dark.addEventListener("change", () => drawAll("canvas"));
   root.classList.add("scripted");
   speak(navigator.language.toLowerCase().startsWith("zh") ? "zh-CN" : "en");
 })();
