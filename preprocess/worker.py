@@ -6,7 +6,7 @@ import os
 import threading
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import Callable, Dict, Iterator, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 
@@ -97,8 +97,15 @@ def make_clips(task: VideoTask) -> Optional[str]:
     return None
 
 
+class FrameSource(Protocol):
+    """What gives frames by their numbers: a :class:`preprocess.sources.Source`, or frames in memory."""
+
+    def read(self, numbers: Sequence[int]) -> Iterator[Tuple[int, Frame]]:
+        """Yield (number, frame) for the ascending frame ``numbers``."""
+
+
 def iter_clips(
-    source: Source, clips: Sequence[Clip], recipe: Recipe, place: Optional[Callable[[int], np.ndarray]] = None
+    source: FrameSource, clips: Sequence[Clip], recipe: Recipe, place: Optional[Callable[[int], np.ndarray]] = None
 ) -> Iterator[Tuple[int, np.ndarray]]:
     """Yield (index, clip) as clips are complete; each frame is decoded once, however many clips show it.
 

@@ -1,41 +1,29 @@
 """Top-k labels of videos, straight from the files: decode, infer and score in one process, nothing on disk between.
 
 python -m scripts.predict --model 3d_resnet_demo --compiled build/3d_resnet_demo/compiled/cpu-b10 clip.mp4 videos/
+ffmpeg -i ADDRESS -f matroska - | python -m scripts.predict --model 3d_resnet --timeline -
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Iterator, List, Optional, Sequence, Tuple
 
 from pipeline.command import positive, run, stage_parser
 from pipeline.console import Console
 from pipeline.errors import RequestError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from pipeline.card import Card
     from pipeline.records import CompiledRecord
-    from pipeline.tensor import TensorSpec
-    from preprocess.sampling import Sampler
-    from preprocess.sources import Source
+    from scripts.predict_scores import Prediction, ScoredClip
+    from scripts.predict_show import Show
 
-_EXAMPLE = "python -m scripts.predict --model 3d_resnet --compiled build/3d_resnet/compiled/cpu-b10 clip.mp4 -k 5"
-_BAR = 20
-
-
-@dataclass
-class Prediction:
-    """One video: logits per clip as they arrive, or the reason why there are none."""
-
-    path: str
-    logits: List[np.ndarray] = field(default_factory=list)
-    reason: Optional[str] = None
+_EXAMPLE = """python -m scripts.predict --model 3d_resnet --compiled build/3d_resnet/compiled/cpu-b10 clip.mp4 -k 5
+  python -m scripts.predict --model 3d_resnet --timeline --save labelled videos/
+  ffmpeg -i ADDRESS -f matroska - | python -m scripts.predict --model 3d_resnet --timeline --json -"""
 
 
 def main(argv: Optional[List[str]] = None) -> int:
@@ -48,18 +36,31 @@ def _parser() -> argparse.ArgumentParser:
     about = "Label videos with a compiled model. Exit 0 if at least one of them could be decoded."
     parser = stage_parser("scripts.predict", about, _EXAMPLE)
     add = parser.add_argument
-    add("videos", nargs="+", metavar="VIDEO", help="a video file, a folder of frames, or a folder of either")
+    add(
+        "videos",
+        nargs="+",
+        metavar="VIDEO",
+        help="a video file, a folder of frames, a folder of either, or - for a video on standard input, labelled while "
+        "it arrives (clip after clip, whatever the card's sampler)",
+    )
     add("--compiled", metavar="DIR", help="folder of the compiled model (default: build/CARD/compiled/cpu-b<batch>)")
     add("-k", type=positive, default=5, metavar="K", help="labels per video (default: 5)")
     add("--labels", metavar="FILE", help="class names, one per line, or an annotation JSON (default: the card's)")
     add("--engine", default="auto", metavar="NAME", help="default: auto")
-    add("--json", action="store_true", help="one JSON object per video instead of bars")
+    add("--timeline", action="store_true", help="show each clip too, as soon as it is scored")
+    add("--json", action="store_true", help="one JSON object per line instead of bars")
+    add("--save", metavar="DIR", help="write a copy of each video there, labelled, as NAME.mp4")
     return parser
 
 
 def _predict(args: argparse.Namespace) -> int:
+    from infer.engines.base import Options
     from pipeline import card as cards
     from pipeline.records import CompiledRecord, read_record
+    from scripts.opening import open_engine
+    from scripts.predict_scores import Prediction, score
+    from scripts.predict_show import Show
+    from scripts.predict_sources import find_videos
 
     console = Console("predict", args.quiet)
     card = cards.load(args.model, args.set)
@@ -67,14 +68,59 @@ def _predict(args: argparse.Namespace) -> int:
     folder = Path(args.compiled or default)
     record = read_record(folder / "model.json", CompiledRecord, "run make om, or pass --compiled DIR")
     _check_card(card, record, folder)
-    labels = _labels(args.labels, card)
-    sources = [found for path in args.videos for found in _sources(Path(path), card)]
-    predictions = _infer(card, folder, record, sources, args.engine, console)
-    for prediction in predictions:
-        _show(prediction, labels, card, args, console)
-    if not any(prediction.logits for prediction in predictions):
+    _check_stream(args, card)
+    show = Show(console, _labels(args.labels, card), args.k, card.scores.activation, args.timeline, args.json)
+    predictions = [Prediction(video) for video in find_videos(args.videos, card)]
+    # A stream is to be labelled while it runs: with one batch in flight its result is there when the next one is full.
+    options = Options(requests=1 if _has_stream(args) else None)
+    with open_engine(args.engine, folder, record, options, console) as engine:
+        _collect(score(engine, card, record, predictions), predictions, show)
+    if not any(prediction.clips for prediction in predictions):
         raise RequestError("none of the videos can be decoded", None, "the lines above say why")
+    if args.save:
+        _save(predictions, args.save, show, console)
     return 0
+
+
+def _collect(scored: Iterator[Tuple[int, ScoredClip]], predictions: Sequence[Prediction], show: Show) -> None:
+    """Show every clip as it comes, and every video once the next one has begun."""
+    current = 0
+    for owner, clip in scored:
+        while current < owner:
+            show.video(predictions[current])
+            current += 1
+        predictions[owner].clips.append(clip)
+        show.clip(predictions[owner], clip)
+    for prediction in predictions[current:]:
+        show.video(prediction)
+
+
+def _save(predictions: Sequence[Prediction], folder: str, show: Show, console: Console) -> None:
+    from scripts.predict_copy import write_copies
+
+    for path in write_copies(predictions, Path(folder), show.labels, show.activation):
+        console.say(f"wrote {path}")
+
+
+def _has_stream(args: argparse.Namespace) -> bool:
+    from scripts.predict_sources import STREAM
+
+    return STREAM in args.videos
+
+
+def _check_stream(args: argparse.Namespace, card: Card) -> None:
+    if not _has_stream(args):
+        return
+    if len(args.videos) > 1:
+        raise RequestError("takes standard input alone", "-", "label files in a run of their own")
+    if args.save:
+        raise RequestError("a stream is gone once it is read, so there is no copy of it", "--save", "record it first")
+    if "K" in card.input.layout:
+        raise RequestError(
+            f"a model of layout {card.input.layout} takes clips from all over a video, and a stream has no end",
+            "-",
+            "export it for single clips: input.layout=NCTHW",
+        )
 
 
 def _check_card(card: Card, record: CompiledRecord, folder: Path) -> None:
@@ -113,121 +159,6 @@ def _labels(path: Optional[str], card: Card) -> List[str]:
             f"{len(labels)} labels for {card.model.classes} classes", path or card.path, "pass --labels FILE"
         )
     return labels
-
-
-def _sources(path: Path, card: Card) -> Iterator[Tuple[str, Source]]:
-    """Yield (name, source) for a video file, a folder of frames, or each of either in a folder.
-
-    Raises:
-        RequestError: there is no video at ``path``.
-    """
-    from preprocess.sources import Source, is_video
-
-    frame_name, first = card.dataset.frame_name, card.dataset.first_frame
-    if path.is_file():
-        yield str(path), Source("video", str(path), frame_name, first)
-        return
-    if (path / frame_name.format(first)).is_file():
-        yield str(path), Source("frames", str(path), frame_name, first)
-        return
-    inside = sorted(path.iterdir()) if path.is_dir() else []
-    usable = [item for item in inside if is_video(item.name) or (item / frame_name.format(first)).is_file()]
-    if not usable:
-        raise RequestError("is no video and no folder of videos", path, "pass video files or folders of them")
-    for item in usable:
-        yield from _sources(item, card)
-
-
-def _infer(
-    card: Card,
-    folder: Path,
-    record: CompiledRecord,
-    sources: List[Tuple[str, Source]],
-    engine_name: str,
-    console: Console,
-) -> List[Prediction]:
-    from infer.engines.base import Options
-    from scripts.opening import open_engine
-
-    predictions = [Prediction(name) for name, _ in sources]
-    owners: List[List[int]] = []
-    with open_engine(engine_name, folder, record, Options(), console) as engine:
-        feeds = _feeds(card, record, [source for _, source in sources], predictions, owners)
-        for number, result in enumerate(engine.infer(feeds)):
-            # One row per clip, or per video where the graph averages its clips.
-            rows = result.outputs[0].reshape(-1, result.outputs[0].shape[-1])
-            step = record.inputs[0].with_batch(record.batch).clips // len(rows)
-            for row, owner in zip(rows, owners[number][::step]):
-                predictions[owner].logits.append(row)
-    return predictions
-
-
-def _feeds(
-    card: Card, record: CompiledRecord, sources: List[Source], predictions: List[Prediction], owners: List[List[int]]
-) -> Iterator[np.ndarray]:
-    """Yield full batches; ``owners`` gets the video of each clip slot that is used."""
-    import numpy as np
-
-    from preprocess.sampling import Sampler
-
-    (spec,) = record.inputs
-    batch = spec.with_batch(record.batch)
-    sampler = Sampler(card.clips, card.dataset.frame_name)
-    feed = np.zeros(batch.shape, batch.dtype)
-    owned: List[int] = []
-    for owner, source in enumerate(sources):
-        for clip in _clips(card, source, batch, sampler, predictions[owner]):
-            feed.reshape(batch.clips, *clip.shape)[len(owned)] = clip
-            owned.append(owner)
-            if len(owned) == batch.clips:
-                owners.append(owned)
-                yield feed
-                feed, owned = np.zeros(batch.shape, batch.dtype), []
-    if owned:
-        owners.append(owned)
-        yield feed
-
-
-def _clips(
-    card: Card, source: Source, tensor: TensorSpec, sampler: Sampler, prediction: Prediction
-) -> Iterator[np.ndarray]:
-    from preprocess.errors import BadVideoError
-    from preprocess.sources import index_frames
-    from preprocess.worker import iter_clips, recipe_of
-
-    recipe = recipe_of(card, tensor)
-    first = source.first_frame
-    try:
-        clips = sampler.clips(first, first + index_frames(source, None).count)
-        made = iter_clips(source, clips, recipe)
-        # An item of several clips is one video's or nobody's.
-        for _, clip in sorted(made, key=lambda pair: pair[0]) if "K" in tensor.layout else made:
-            yield clip
-    except BadVideoError as reason:
-        # The clips before the damage are scored all the same: a person asked for this very file.
-        prediction.reason = str(reason)
-
-
-def _show(prediction: Prediction, labels: List[str], card: Card, args: argparse.Namespace, console: Console) -> None:
-    import numpy as np
-
-    from postprocess.metrics import best, video_scores
-
-    if prediction.reason:
-        console.warn(f"{prediction.path}: {prediction.reason}")
-    top: List[Dict[str, object]] = []
-    if prediction.logits:
-        clips = np.stack(prediction.logits).astype(np.float32)
-        scores = video_scores(clips, np.array([len(clips)]), card.scores.activation)
-        top = [{"label": labels[index], "score": float(scores[0, index])} for index in best(scores, args.k)[0]]
-    if args.json:
-        line = {"video": prediction.path, "clips": len(prediction.logits), "top": top, "problem": prediction.reason}
-        console.result(json.dumps(line, ensure_ascii=False))
-        return
-    console.result(f"{prediction.path} ({len(prediction.logits)} clips)")
-    for item in top:
-        score = float(str(item["score"]))
-        console.result(f"  {'#' * round(score * _BAR):{_BAR}}  {score:6.3f}  {item['label']}")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
-from tests.command import refused, stage
+from tests import cann_sim
+from tests.command import ROOT, refused, stage
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +25,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _predict(model: Path, *args: object):  # type: ignore[no-untyped-def]
-    return stage("scripts.predict", "--model", "3d_resnet_demo", "--compiled", model / "compiled", *args)
+def _predict(model: Path, *args: object, **options: object):  # type: ignore[no-untyped-def]
+    return stage("scripts.predict", "--model", "3d_resnet_demo", "--compiled", model / "compiled", *args, **options)
 
 
 def test_folder_of_videos_with_a_bad_one(model: Path, tmp_path: Path) -> None:
@@ -66,3 +71,133 @@ def test_labels_that_do_not_fit(model: Path, tmp_path: Path) -> None:
     refused(_predict(model, model / "videos" / "grow", "--labels", tmp_path / "two.txt"), "2 labels for 8 classes")
     refused(_predict(model, model / "videos" / "grow", "--labels", "none.txt"), "none.txt: no such file")
     refused(stage("scripts.predict", "--compiled", tmp_path, "x.mp4"), "model.json: no such file", "make om")
+
+
+def _video(model: Path, label: str) -> Path:
+    return next((model / "videos" / label).glob("*.mp4"))
+
+
+def _lines(done) -> list:  # type: ignore[no-untyped-def]
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_time_line_has_every_clip_with_its_seconds_before_the_video(model: Path) -> None:
+    first, second = _video(model, "grow"), _video(model, "shrink")
+    rows = _lines(_predict(model, first, second, "--json", "--timeline", "-k", 1))
+    for video in (first, second):
+        *clips, whole = [row for row in rows if row["video"] == str(video)]
+        assert [clip["clip"] for clip in clips] == list(range(1, whole["clips"] + 1))
+        assert (clips[0]["first"], clips[0]["last"]) == (1, 16)
+        assert clips[1]["first"] == 17 and clips[1]["seconds"][0] == clips[0]["seconds"][1] > 0
+        mean = sum(clip["top"][0]["score"] for clip in clips if clip["top"][0]["label"] == whole["top"][0]["label"])
+        assert mean <= whole["top"][0]["score"] * len(clips) + 1e-5
+    assert rows.index(whole) == len(rows) - 1
+
+
+def test_a_stream_on_standard_input_gives_what_the_file_gives(model: Path) -> None:
+    video = _video(model, "grow")
+    from_file = _lines(_predict(model, video, "--json", "--timeline", "-k", 3))
+    with open(video, "rb") as stream:
+        from_stream = _lines(_predict(model, "-", "--json", "--timeline", "-k", 3, stdin=stream))
+    for row in (*from_file, *from_stream):
+        row.pop("video")
+    assert from_stream == from_file
+
+
+def test_a_stream_is_labelled_while_it_arrives(model: Path, tmp_path: Path) -> None:
+    """The first clips are told before the last frames are sent: one clip per batch, a pipe that stays open."""
+    given = ["--graph", model / "graph", "--soc", "cpu", "--format", "onnx", "--output", tmp_path / "one"]
+    more = ["--output", tmp_path / "graph", "--batch", 1]
+    assert stage("export", "--model", "3d_resnet_demo", *more).returncode == 0
+    given[1] = tmp_path / "graph"
+    assert stage("convert", "--model", "3d_resnet_demo", *given).returncode == 0
+    command = [sys.executable, "-m", "scripts.predict", "--model", "3d_resnet_demo", "--compiled", tmp_path / "one"]
+    clip = tmp_path / "stream.ts"
+    _write_stream(clip, frames=160)
+    data = clip.read_bytes()
+    with subprocess.Popen(
+        [*map(str, command), "--timeline", "--json", "-k", "1", "-"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(data[: len(data) * 3 // 4])
+        process.stdin.flush()
+        early = json.loads(process.stdout.readline())
+        assert (early["first"], early["last"]) == (1, 16)
+        process.stdin.write(data[len(data) * 3 // 4 :])
+        process.stdin.close()
+        rows = [json.loads(line) for line in process.stdout.read().splitlines()]
+    assert process.returncode == 0
+    assert rows[-1]["clips"] == 10 and rows[-2]["last"] == 160
+
+
+def _write_stream(path: Path, frames: int) -> None:
+    with av.open(str(path), "w", format="mpegts") as container:
+        stream = container.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 80, "yuv420p"
+        noise = np.random.default_rng(3)
+        for _ in range(frames):
+            picture = noise.integers(0, 256, (80, 96, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def test_labelled_copies_of_videos_and_of_frame_folders(model: Path, tmp_path: Path) -> None:
+    video = _video(model, "grow")
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    with av.open(str(video)) as container:
+        pictures = [frame.to_image() for frame in container.decode(video=0)]
+    for number, picture in enumerate(pictures, 1):
+        # An odd width: the codec takes even ones only.
+        picture.crop((0, 0, picture.width - 1, picture.height)).save(frames / f"image_{number:05d}.jpg", quality=95)
+    done = _predict(model, video, frames, "--save", tmp_path / "out", "--json", "-k", 1)
+    assert len(_lines(done)) == 2
+    for name, width in ((f"{video.stem}.mp4", pictures[0].width), ("frames.mp4", (pictures[0].width - 1) // 2 * 2)):
+        with av.open(str(tmp_path / "out" / name)) as container:
+            copy = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        assert len(copy) == len(pictures) and copy[0].shape[1] == width
+        # The caption: white on black in the lower left corner, nothing of the kind above it.
+        corner = copy[5][-12:, :60].astype(int)
+        assert corner.min() < 40 and corner.max() > 200
+        before = np.asarray(pictures[5])[:-30, :width].astype(int)
+        assert np.abs(copy[5][:-30].astype(int) - before).mean() < 8
+
+
+def test_copies_that_would_overwrite_are_refused(model: Path, tmp_path: Path) -> None:
+    video = tmp_path / "a" / "clip.mp4"
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "clip.mp4").write_bytes(_video(model, "grow").read_bytes())
+    both = (tmp_path / "a", tmp_path / "b")
+    refused(_predict(model, *both, "--save", tmp_path / "out"), "two videos would be copied to it")
+    refused(_predict(model, video, "--save", tmp_path / "a"), "is one of the videos themselves")
+    assert video.read_bytes() == _video(model, "grow").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("-", "videos"), "takes standard input alone"),
+        (("-", "--save", "out"), "there is no copy of it"),
+        (("-",), "none of the videos can be decoded"),
+    ],
+)
+def test_streams_that_cannot_be(model: Path, args: tuple, words: str) -> None:
+    refused(_predict(model, *args, stdin=subprocess.DEVNULL), words)
+
+
+def test_the_simulated_npu_gives_the_labels_of_the_cpu(model: Path, tmp_path: Path) -> None:
+    environment = cann_sim.environment(tmp_path / "host", devices=1)
+    given = ["--graph", model / "graph", "--soc", "Ascend310P3", "--batch", 10, "--output", tmp_path / "om"]
+    assert stage("convert", "--model", "3d_resnet_demo", *given, env=environment).returncode == 0
+    videos = model / "videos" / "shrink"
+    on_cpu = _lines(_predict(model, videos, "--json", "-k", 2))
+    more = ["--compiled", tmp_path / "om", "--json", "-k", 2, videos]
+    on_npu = _lines(stage("scripts.predict", "--model", "3d_resnet_demo", *more, env=environment))
+    for one, other in zip(on_cpu, on_npu):
+        assert [item["label"] for item in one["top"]] == [item["label"] for item in other["top"]]
+        assert abs(one["top"][0]["score"] - other["top"][0]["score"]) < 1e-2
