@@ -105,3 +105,9 @@ def test_cards_without_a_network(override: str, words: str) -> None:
 def test_layout_of_pytorch() -> None:
     with pytest.raises(RequestError, match=r"input\.layout is 'NCTHW', TensorFlow networks take NTHWC"):
         small.network("input.layout=NCTHW", f"input.shape={[3, small.FRAMES, small.SIDE, small.SIDE]}")
+
+
+def test_classes_of_the_recipe_s_training_script() -> None:
+    trained = cards.load("c3d_tf", ["model.classes=102", "dataset.labels=ucf101_tf"])
+    assert trained.labels() == [*cards.load("c3d_tf").labels(), "(unused)"]
+    assert len(trained.labels()) == trained.model.classes
