@@ -21,6 +21,8 @@ from preprocess.geometry import Crop
 from preprocess.native import Form, is_exact
 
 _PRECISION_BITS = 22
+# As in kernels.c.
+_BLOCK, _SLACK = 5, 64
 
 
 @functools.lru_cache(maxsize=1)
@@ -43,12 +45,12 @@ def compiled(frame: Frame, crop: Crop) -> np.ndarray:
         raise NotImplementedError
     pixels = as_array(frame)
     height, width = pixels.shape[:2]
-    x, y = _table(width, crop.width, crop.left, crop.size, 2), _table(height, crop.height, crop.top, crop.size, 1)
-    padded = len(x.start)
-    scratch = _scratch((y.rows + 4) * 4 * padded + 3 * width + 4)
+    x = _across(width, crop.width, crop.left, crop.size, bool(library.kernels_vectors()))
+    y = _down(height, crop.height, crop.top, crop.size)
+    scratch = _scratch(y.rows * 4 * len(x.start) + 3 * width + _SLACK)
     result = np.empty((3, crop.size, crop.size), np.uint8)
     library.pil_bilinear(
-        *(pixels.ctypes.data, pixels.strides[0], width, height, crop.size, padded),
+        *(pixels.ctypes.data, pixels.strides[0], width, height, crop.size, len(x.start)),
         *(*x.addresses, x.taps, *y.addresses, y.taps),
         *(scratch.ctypes.data, result.ctypes.data),
     )
@@ -106,9 +108,14 @@ def _weights(source: int, target: int) -> Tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class _Table:
-    """Taps of the positions that a crop keeps: ``start`` int32 (n,), then ``taps`` neighbours with their weights.
+    """Taps of the positions that a crop keeps, as a kernel wants them.
 
-    ``rows`` is the extent from the first to the last of all taps, ``addresses`` that of both arrays.
+    Attributes:
+        start: First tap of each position, int32.
+        weights: Of each tap.
+        taps: Number of them; across, of blocks of five.
+        rows: Extent from the first to the last of all taps.
+        addresses: Of ``start`` and ``weights``.
     """
 
     start: np.ndarray
@@ -119,12 +126,37 @@ class _Table:
 
 
 @functools.lru_cache(maxsize=256)
-def _table(source: int, target: int, offset: int, size: int, group: int) -> _Table:
-    """Return the taps of ``size`` positions from ``offset``, in the order that the kernel wants.
+def _down(source: int, target: int, offset: int, size: int) -> _Table:
+    """Return the taps of the vertical pass; weights are int32 (size, taps)."""
+    start, weights = _kept(source, target, offset, size)
+    return _made(start, weights, weights.shape[1], int(start[-1]) + weights.shape[1] - int(start[0]))
 
-    With ``group`` 2, the weights of two pixels lie side by side, four times each, and a position is added where the
-    number is odd; with 1 they are (size, taps).
+
+@functools.lru_cache(maxsize=256)
+def _across(source: int, target: int, offset: int, size: int, vectors: bool) -> _Table:
+    """Return the taps of the horizontal pass, their number filled up to whole blocks and that of positions to eights.
+
+    With ``vectors``, weights are int16 (positions / 4, 2, blocks, 3, 2, 2, 8): per four positions the even, then the
+    odd ones; per block three pairs of neighbours; of each the upper, then the lower eleven bits, for both positions,
+    four times. Without, int32 (positions, 5 x blocks).
     """
+    start, kept = _kept(source, target, offset, size)
+    blocks, padded = -(-kept.shape[1] // _BLOCK), -(-size // 8) * 8
+    weights = np.zeros((padded, blocks * _BLOCK), np.int32)
+    weights[:size, : kept.shape[1]] = kept
+    start = 3 * np.append(start, np.zeros(padded - size, np.int32))
+    if not vectors:
+        return _made(start, weights, blocks, 0)
+    pairs = np.zeros((padded, blocks, 6), np.int32)
+    pairs[:, :, :_BLOCK] = weights.reshape(padded, blocks, _BLOCK)
+    halves = np.stack([pairs >> 11, pairs & 0x7FF])
+    # (halves, four, position 0 or 2, even or odd, blocks, pairs, neighbours)
+    halves = halves.reshape(2, padded // 4, 2, 2, blocks, 3, 2).transpose(1, 3, 4, 5, 0, 2, 6)
+    return _made(start, np.tile(halves, 4).astype(np.int16), blocks, 0)
+
+
+def _kept(source: int, target: int, offset: int, size: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Return the first tap of ``size`` positions from ``offset``, int32, and the weights of all, int32 (size, taps)."""
     position, weight = _weights(source, target)
     taps = len(position)
     # The last of the taps may be beyond the edge, where their weight is 0: then all move inwards.
@@ -134,13 +166,12 @@ def _table(source: int, target: int, offset: int, size: int, group: int) -> _Tab
     moved = np.zeros((size, taps), np.int32)
     places, positions = np.nonzero(kept)
     moved[positions, places + (first - start)[positions]] = kept[places, positions]
-    rows = int(start[-1]) + taps - int(start[0])
-    if group == 2:
-        start = np.append(start, start[-1:] if size % 2 else [])
-        moved = np.concatenate([moved, np.zeros((size % 2, taps), np.int32)])
-        moved = np.repeat(moved.reshape(-1, 2, taps).transpose(0, 2, 1)[..., None], 4, axis=3)
-    start, moved = start.astype(np.int32), np.ascontiguousarray(moved)
-    return _Table(start, moved, taps, rows, (start.ctypes.data, moved.ctypes.data))
+    return start.astype(np.int32), moved
+
+
+def _made(start: np.ndarray, weights: np.ndarray, taps: int, rows: int) -> _Table:
+    start, weights = np.ascontiguousarray(start, np.int32), np.ascontiguousarray(weights)
+    return _Table(start, weights, taps, rows, (start.ctypes.data, weights.ctypes.data))
 
 
 _buffers = threading.local()
