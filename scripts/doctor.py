@@ -75,6 +75,7 @@ def diagnose(patient: Patient, host: AscendHost, export_python: Optional[str] = 
     """
     from scripts.doctor_cann import compiler, installation
     from scripts.doctor_check import examine
+    from scripts.doctor_frameworks import frameworks
     from scripts.doctor_npu import device, runners
     from scripts.doctor_stages import everywhere, stage, versions
 
@@ -95,7 +96,7 @@ def diagnose(patient: Patient, host: AscendHost, export_python: Optional[str] = 
         sections += ascend
         for name, section in tools.items():
             stages[name] = Section(name, [*stages[name].checks, *section.checks])
-    return [*sections, *stages.values()]
+    return [*sections, *stages.values(), frameworks(patient)]
 
 
 def blockers(sections: List[Section], stage: str) -> List[str]:

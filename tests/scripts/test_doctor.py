@@ -344,7 +344,8 @@ def test_cpu_target_is_not_held_up_by_ascend(healthy: Patient) -> None:
 
 def test_cpu_host_shows_nothing_of_ascend(tmp_path: Path) -> None:
     patient = Patient("cpu", tmp_path, {"PATH": "/usr/bin:/bin"})
-    assert set(_checks(patient)) == {"host", "export", "preprocess", "convert", "infer", "postprocess"}
+    titles = {"host", "export", "preprocess", "convert", "infer", "postprocess", "frameworks"}
+    assert set(_checks(patient)) == titles
 
 
 def test_missing_and_old_libraries(tmp_path: Path) -> None:
