@@ -1,0 +1,112 @@
+"""What benchmarks run on: frames that compress like those of real videos, and the demo's model."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+import numpy as np
+from PIL import Image
+
+from pipeline import card as cards
+
+ROOT = cards.ROOT
+CARD = "3d_resnet_demo"
+# As HMDB51's frames after extraction.
+WIDTH, HEIGHT, QUALITY = 320, 240, 90
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Frame folders and an annotation that may name each of them several times; ``videos`` counts its entries."""
+
+    frames: Path
+    annotation: Path
+    videos: int
+
+    @property
+    def paths(self) -> List[str]:
+        """Options of the stages that read it."""
+        return ["--video-path", str(self.frames), "--annotation-path", str(self.annotation)]
+
+
+def write_frames(root: Path, folders: int, frames: int) -> List[Path]:
+    """Write ``folders`` folders of JPEG frames: smooth colours that drift, a little noise."""
+    made = []
+    for number in range(folders):
+        folder = root / f"video_{number:04d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        random = np.random.default_rng(number)
+        scene = Image.fromarray(random.integers(0, 256, (16, 20, 3), np.uint8)).resize(
+            (2 * WIDTH, HEIGHT), Image.Resampling.BICUBIC
+        )
+        for frame in range(frames):
+            shown = np.asarray(scene.crop((4 * frame % WIDTH, 0, 4 * frame % WIDTH + WIDTH, HEIGHT)), np.int16)
+            noisy = np.clip(shown + random.integers(-6, 7, shown.shape, np.int16), 0, 255).astype(np.uint8)
+            Image.fromarray(noisy).save(folder / f"image_{frame + 1:05d}.jpg", quality=QUALITY)
+        made.append(folder)
+    return made
+
+
+def dataset(root: Path, folders: Sequence[Path], videos: int, frames: int) -> Dataset:
+    """Write an annotation with ``videos`` entries over the frame folders, each as often as needed."""
+    labels = cards.load(CARD).labels()
+    database = {
+        f"entry_{number:05d}": {
+            "subset": "validation",
+            "annotations": {"label": labels[number % len(labels)], "segment": [1, frames + 1]},
+            "video_path": str(folders[number % len(folders)]),
+        }
+        for number in range(videos)
+    }
+    annotation = root / f"annotation_{videos}.json"
+    annotation.write_text(json.dumps({"labels": labels, "database": database}))
+    return Dataset(root, annotation, videos)
+
+
+def compiled_demo(work: Path, batch: int = 10, soc: str = "cpu", env: Optional[Dict[str, str]] = None) -> Path:
+    """Export and compile the demo's model, unless it is there; return its folder."""
+    graph, folder = work / "graph", work / "compiled" / f"{soc}-b{batch}"
+    if not (graph / "model.json").is_file():
+        run(["-m", "export", "--model", CARD, "--dynamic-batch", "--output", str(graph), "--quiet"])
+    if not (folder / "model.json").is_file():
+        words = ["--graph", str(graph), "--soc", soc, "--batch", str(batch), "--output", str(folder), "--quiet"]
+        run(["-m", "convert", "--model", CARD, *words], env)
+    return folder
+
+
+def run(words: Sequence[str], env: Optional[Dict[str, str]] = None) -> float:
+    """Run Python with ``words`` and return the seconds that it took.
+
+    Raises:
+        RuntimeError: it failed; with what it said last.
+    """
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, env=env, capture_output=True, text=True)
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words)}: exit code {done.returncode}: {done.stderr.strip()[-500:]}")
+    return seconds
+
+
+def simulated(**knobs: object) -> Dict[str, str]:
+    """Return the environment of a simulated NPU; see tests/cann_sim."""
+    from tests.cann_sim import environment
+
+    return environment(**knobs)  # type: ignore[arg-type]
+
+
+def stage(name: str, *words: object) -> List[str]:
+    """Return the words that run a stage or a script with the demo's card, quietly."""
+    return ["-m", name, "--model", CARD, *map(str, words), "--quiet"]
+
+
+def cores() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0))

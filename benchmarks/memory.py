@@ -1,0 +1,105 @@
+"""Peak memory of a command and of everything that it starts, and whether it grows with the number of videos."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+from benchmarks.inputs import ROOT, Dataset, compiled_demo, dataset, stage, write_frames
+from benchmarks.row import AT_MOST, Row, Scale
+
+_MB = 1e6
+_EVERY_S = 0.02
+_FEW, _MANY = 100, 2000
+_FRAMES = 32
+_LIMIT_MB, _GROWTH = 600.0, 1.1
+
+
+def rows(scale: Scale) -> List[Row]:
+    """Compare the peaks of preprocess and of streaming at few and at many videos."""
+    few, many = (4, 12) if scale.quick else (_FEW, _MANY)
+    work = scale.work / "memory"
+    folders = write_frames(work / "frames", 4 if scale.quick else 20, _FRAMES)
+    sets = [dataset(work, folders, count, _FRAMES) for count in (few, many)]
+    model = compiled_demo(scale.work)
+    peaks: Dict[str, List[float]] = {"preprocess": [], "streaming": []}
+    for data in sets:
+        peaks["preprocess"].append(_peak(stage("preprocess", *data.paths, "--output", work / "out"), work / "out"))
+        words = stage("scripts.stream", *data.paths, "--compiled", model, "--output", work / "out")
+        peaks["streaming"].append(_peak(words, work / "out"))
+    alone = _model_alone(work, model, sets[0])
+    found = []
+    for name, (least, most) in peaks.items():
+        what = f"peak at {many:,} videos against {few:,}"
+        note = "proportional set size of all processes; 20 ms between samples"
+        found.append(Row(name, what, "MB", (most,), (least,), _GROWTH, AT_MOST, note))
+        besides = most - alone if name == "streaming" else most
+        what = f"peak at {many:,} videos, besides the model"
+        note = f"less {alone:.0f} MB, the peak of infer on one batch" if name == "streaming" else "no model is loaded"
+        found.append(Row(name, what, "MB", (besides,), (), _LIMIT_MB, AT_MOST, note))
+    return found
+
+
+def peak_bytes(command: Sequence[str], env: Optional[Dict[str, str]] = None) -> int:
+    """Run a command and return the largest sum of memory of its processes, shared pages counted once.
+
+    Raises:
+        RuntimeError: the command failed.
+    """
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    most = 0
+    while process.poll() is None:
+        most = max(most, sum(_held(member) for member in _members(process.pid)))
+        time.sleep(_EVERY_S)
+    if process.returncode:
+        said = process.stderr.read() if process.stderr else ""
+        raise RuntimeError(f"{' '.join(command)}: exit code {process.returncode}: {said.strip()[-500:]}")
+    return most
+
+
+def _peak(words: Sequence[str], output: Path) -> float:
+    shutil.rmtree(output, ignore_errors=True)
+    return peak_bytes([sys.executable, *words]) / _MB
+
+
+def _model_alone(work: Path, model: Path, data: Dataset) -> float:
+    """Return the megabytes of a process that runs the model on one batch and does nothing else."""
+    batches = work / "one"
+    subprocess.run(
+        [sys.executable, *stage("preprocess", *data.paths, "--limit", 4, "--output", batches)],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    words = stage("infer", "--compiled", model, "--batches", batches, "--output", work / "scores", "--loop", 1)
+    return peak_bytes([sys.executable, *words]) / _MB
+
+
+def _members(group: int) -> List[Path]:
+    """Return the folders in /proc of the processes of a group."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has just ended
+        if int(fields[2]) == group:
+            found.append(stat.parent)
+    return found
+
+
+def _held(process: Path) -> int:
+    """Return the proportional set size of a process in bytes: shared pages are divided among those that share them."""
+    try:
+        for line in (process / "smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, IndexError):
+        pass  # it has just ended
+    return 0
