@@ -33,5 +33,5 @@ def read_arrays(path: Path) -> Tuple[State, List[str]]:
 def write_arrays(state: Mapping[str, np.ndarray], path: Path) -> List[str]:
     """Write arrays under their names, whole or not at all; nothing is left behind."""
     with replacing(path) as temporary, open(temporary, "wb") as stream:
-        np.savez(stream, allow_pickle=False, **state)
+        np.savez(stream, **state)  # type: ignore[arg-type]
     return []

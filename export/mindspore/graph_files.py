@@ -34,7 +34,7 @@ def onnx_graph_of(network: nn.Cell, request: ExportRequest) -> onnx.ModelProto:
     """
     fixed = request.input.with_batch(1 if request.batch == DYNAMIC else request.batch)
     with _folder() as folder, _refusals():
-        mindspore.onnx.export(network, _example(fixed), file_name=str(folder / "graph.onnx"))
+        _export_onnx(network, _example(fixed), folder / "graph.onnx")
         model = onnx.load(str(folder / "graph.onnx"))
     model = repair(model)
     _rename(model, model.graph.input[0].name, request.input.name)
@@ -55,6 +55,14 @@ def write_graph(network: nn.Cell, spec: TensorSpec, path: Path) -> None:
     with _folder() as folder, _refusals():
         mindspore.export(network, _example(spec), file_name=str(folder / f"graph.{kind}"), file_format=kind.upper())
         shutil.copyfile(folder / f"graph.{kind}", path)
+
+
+def _export_onnx(network: nn.Cell, example: Tensor, path: Path) -> None:
+    # Its older door says that it will be closed; MindSpore 2.7 has no other.
+    if hasattr(mindspore, "onnx"):
+        mindspore.onnx.export(network, example, file_name=str(path))
+    else:
+        mindspore.export(network, example, file_name=str(path), file_format="ONNX")
 
 
 def _rename(model: onnx.ModelProto, old: str, new: str) -> None:
