@@ -108,7 +108,7 @@ DEMO := build/demo_data/annotation.json
 .DEFAULT_GOAL := help
 # The stages write under temporary names, so nothing has to be deleted when one fails or is interrupted.
 .PRECIOUS: $(GRAPH) $(MANIFEST) $(CALIBRATED) $(COMPILED) $(SCORES) $(ACCURACY)
-.PHONY: help demo checkpoint graph batches om several infer loop accuracy report compare sweep swept predict drift parity doctor \
+.PHONY: help demo checkpoint graph batches om several infer loop accuracy report compare stream sweep swept bench predict drift parity doctor \
   explain npu-selftest docs test test-pytorch test-tensorflow test-paddle test-mindspore browser lint clean FORCE
 
 help: ## show this list
@@ -130,8 +130,8 @@ om: $(if $(SEVERAL),several,$(COMPILED)) ## graph -> compiled model (.om, or Ope
 infer: $(if $(LOOP),loop,$(SCORES)) ## batches x compiled model -> scores, throughput ## ENGINE=acl|ais_bench|msame|openvino|onnxruntime|mindspore DEVICES=0,1 PRECISION=f32|bf16|int8 STREAMS REQUESTS WARMUP VERIFY=1 LOOP OUTPUT_FORMAT=bin|npy|txt
 accuracy: $(ACCURACY) ## scores -> val.json, accuracy.json ## K MAX_CLIPS IGNORE=1 MIN_ACCURACY ACTIVATION TIES=last MEAN_CLASS=union FIRST_VIDEOS BATCH_ACCURACY
 
-stream: $(COMPILED) $(if $(ANNOTATION_PATH),,$(if $(filter 3d_resnet_demo,$(MODEL)),$(DEMO))) ## videos -> val.json in one go, no batches on the disk ## VIDEO_PATH ANNOTATION_PATH SUBSET MAX_CLIPS LIMIT WORKERS ENGINE PRECISION STREAMS REQUESTS K MIN_ACCURACY IGNORE=1 STRICT=1
-	@$(CORE) -m scripts.stream $(CARD) --compiled $(dir $(COMPILED)) --output $(BUILD)/stream/$(SCORED) -k $(K) \
+stream: $(COMPILED) $(RUNNER_READY) $(if $(ANNOTATION_PATH),,$(if $(filter 3d_resnet_demo,$(MODEL)),$(DEMO))) ## videos -> val.json in one go, no batches on the disk ## VIDEO_PATH ANNOTATION_PATH SUBSET MAX_CLIPS LIMIT WORKERS ENGINE PRECISION STREAMS REQUESTS K MIN_ACCURACY IGNORE=1 STRICT=1
+	@$(RUNNER) -m scripts.stream $(CARD) --compiled $(dir $(COMPILED)) --output $(BUILD)/stream/$(SCORED) -k $(K) \
 	  $(call option,--video-path,VIDEO_PATH) $(call option,--annotation-path,ANNOTATION_PATH) \
 	  $(call option,--subset,SUBSET) $(call option,--max-clips,MAX_CLIPS) $(call option,--limit,LIMIT) \
 	  $(call option,--workers,WORKERS) $(call option,--engine,ENGINE) $(call option,--precision,PRECISION) \
@@ -145,6 +145,9 @@ sweep: ## throughput and latency per batch size, on the CPU or an NPU ## BATCHES
 swept: $(GRAPH) $(RUNNER_READY) $(PLOT_READY)
 	@$(RUNNER) -m scripts.sweep $(CARD) --graph $(dir $(GRAPH)) --soc $(SOC) --batches $(BATCH) --compiled $(BUILD)/compiled \
 	  --output $(BUILD)/sweep/$(SOC) $(call option,--seconds,SECONDS) $(call option,--rounds,ROUNDS) $(ENGINE_OPTIONS)
+
+bench: $(TEST_READY) ## every row of docs/benchmarks.md beside its baseline; needs an idle machine ## QUICK=1 ONLY='infer startup' ROUNDS
+	@$(TORCH) -m benchmarks $(if $(QUICK),--quick) $(foreach name,$(ONLY),--only $(name)) $(call option,--rounds,ROUNDS)
 
 report: $(ACCURACY) $(REPORT_READY) ## results -> report.html, one page to look at in a browser ## STRIPS=12
 	@$(CORE) -m scripts.report $(CARD) --results $(dir $(ACCURACY)) --scores $(dir $(SCORES)) --compiled $(dir $(COMPILED)) \
