@@ -62,17 +62,14 @@ def decode_video(paths: List[str], to_rgb: bool) -> None:
                     converter.reformat(frame, format="rgb24")
 
 
-def straightforward(folders: List[str], output: str) -> None:
+def plain_loop(folders: List[str], output: str) -> None:
     """Write one float32 file per video, ten clips of 16 frames, padded or cut: the loop that one would write first."""
     for folder in folders:
         frames = [_frame(os.path.join(folder, name)) for name in sorted(os.listdir(folder))]
-        clips = []
-        for start in range(0, len(frames), 16):
-            part = frames[start : start + 16]
-            clips.append(np.stack([part[index % len(part)] for index in range(16)]).transpose(3, 0, 1, 2))
         tensor = np.zeros((_CLIPS, 3, 16, 112, 112), np.float32)
-        kept = clips[:_CLIPS]
-        tensor[: len(kept)] = kept
+        for clip, start in zip(tensor, range(0, len(frames), 16)):
+            part = frames[start : start + 16]
+            clip[...] = np.stack([part[index % len(part)] for index in range(16)]).transpose(3, 0, 1, 2)
         tensor.tofile(Path(output) / f"{os.path.basename(folder)}.bin")
 
 

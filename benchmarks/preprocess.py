@@ -1,0 +1,144 @@
+"""Frames per second of the preprocess stage against bare decoding and a plain loop; bytes on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import shutil
+import time
+from pathlib import Path
+from typing import Callable, List
+
+import numpy as np
+
+from benchmarks.inputs import HEIGHT, WIDTH, Dataset, cores, dataset, write_frames
+from benchmarks.preprocess_baselines import decode_jpeg, decode_video, decode_with_pillow, plain_loop, shared_out
+from benchmarks.row import AT_LEAST, Growth, Row, Scale, alternate
+from pipeline import card as cards
+from preprocess.__main__ import main as preprocess
+
+_CARD = "3d_resnet"
+_JPEG, _VIDEO = "preprocess from JPEG frames", "preprocess from video files"
+# HMDB51 split 1: videos and clips of its validation subset, and the frames of a video on the average.
+_VIDEOS, _CLIPS, _FRAMES = 1530, 9530, 94
+
+
+def rows(scale: Scale) -> List[Row]:
+    """Measure the stage on JPEG frames and on video files; calculate its bytes on disk."""
+    return [*jpeg_rows(scale), *video_rows(scale), disk_row()]
+
+
+def jpeg_rows(scale: Scale) -> List[Row]:
+    """Frames per second from JPEG frames of 320x240 pixels."""
+    videos, frames = (4, 20) if scale.quick else (300, _FRAMES)
+    work = scale.work / "preprocess_jpeg"
+    folders = write_frames(work / "frames", min(videos, 12), frames)
+    data, total = dataset(work, folders, videos, frames), videos * frames
+    repeated = [str(folders[number % len(folders)]) for number in range(videos)]
+    files = [str(path) for folder in repeated for path in sorted(Path(folder).iterdir())]
+    plain = work / "plain"
+    plain.mkdir()
+    small = _rate(total, lambda: _stage(data, work / "uint8", "uint8"))
+    large = _rate(total, lambda: _stage(data, work / "float32", "float32"))
+    bare = _rate(total, lambda: shared_out(decode_jpeg, files, cores()))
+    pillow = _rate(total, lambda: shared_out(decode_with_pillow, files, cores()))
+    loop = _rate(total, lambda: shared_out(plain_loop, repeated, cores(), str(plain)))
+    small(), bare()  # the files are in memory then, and the kernels compiled
+    made = [
+        _row(
+            _JPEG, "uint8 against libjpeg-turbo alone (simplejpeg, into memory that is there)", small, bare, 0.75, scale
+        ),
+        _row(_JPEG, "uint8 against libjpeg-turbo alone (Pillow)", small, pillow, 0.75, scale),
+        _row(_JPEG, "float32 against libjpeg-turbo alone (simplejpeg)", large, bare, 0.75, scale),
+        _row(_JPEG, "uint8 against a loop of Pillow and float32, one file per video", small, loop, 4.0, scale),
+    ]
+    shutil.rmtree(work)
+    return made
+
+
+def video_rows(scale: Scale) -> List[Row]:
+    """Frames per second from H.264 files of 320x240 pixels."""
+    videos, frames = (4, 20) if scale.quick else (60, 188)
+    work = scale.work / "preprocess_video"
+    paths = _write_videos(work / "videos", min(videos, 3), frames)
+    data, total = dataset(work, paths, videos, frames), videos * frames
+    files = [str(paths[number % len(paths)]) for number in range(videos)]
+    ours = _rate(total, lambda: _stage(data, work / "uint8", "uint8"))
+    bare = _rate(total, lambda: shared_out(decode_video, files, cores(), False))
+    to_rgb = _rate(total, lambda: shared_out(decode_video, files, cores(), True))
+    ours(), bare()
+    made = [
+        _row(_VIDEO, "uint8 against decoding alone (PyAV, to YUV)", ours, bare, 0.75, scale),
+        _row(_VIDEO, "uint8 against decoding and turning into RGB (PyAV)", ours, to_rgb, 0.75, scale),
+    ]
+    shutil.rmtree(work)
+    return made
+
+
+def disk_row() -> Row:
+    """Bytes on disk of HMDB51 split 1: a calculation, because files are as long as their tensors."""
+    card = cards.load(_CARD)
+    packed = -(-_CLIPS // card.input.batch) * card.input_spec(card.input.batch, "uint8").nbytes
+    recipe = _VIDEOS * card.input_spec(card.input.batch, "float32").nbytes
+    what = "HMDB51 split 1, float32 per video (the recipe's) against uint8 packed"
+    return Row("preprocess output", what, "GB", (recipe / 1e9,), (packed / 1e9,), 6.0, AT_LEAST, "calculated")
+
+
+def growth(scale: Scale) -> List[Growth]:
+    """Seconds at 1, 2, 4 and 8 times as many videos."""
+    unit, frames = (1, 16) if scale.quick else (60, _FRAMES)
+    work = scale.work / "preprocess_growth"
+    folders = write_frames(work / "frames", min(unit, 12), frames)
+    counts = tuple(unit * factor for factor in (1, 2, 4, 8))
+    costs = []
+    for videos in counts:
+        data = dataset(work, folders, videos, frames)
+        run = _rate(1, functools.partial(_stage, data, work / "out", "uint8"))
+        costs.append(float(np.median([1 / run() for _ in range(1 if scale.quick else 3)])))
+    shutil.rmtree(work)
+    return [Growth("preprocess", "s", counts, tuple(costs))]
+
+
+def _row(
+    stage: str, what: str, ours: Callable[[], float], baseline: Callable[[], float], target: float, scale: Scale
+) -> Row:
+    mine, theirs = alternate(ours, baseline, scale.rounds)
+    return Row(stage, what, "frames/s", mine, theirs, target, AT_LEAST, f"{cores()} processes, their start included")
+
+
+def _stage(data: Dataset, output: Path, dtype: str) -> None:
+    words = ["--model", _CARD, *data.paths, "--output", str(output), "--dtype", dtype, "--force", "--quiet"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        code = preprocess(words)
+    if code:
+        raise RuntimeError(f"preprocess {' '.join(words)}: exit code {code}")
+
+
+def _rate(frames: int, run: Callable[[], None]) -> Callable[[], float]:
+    def measure() -> float:
+        start = time.perf_counter()
+        run()
+        return frames / (time.perf_counter() - start)
+
+    return measure
+
+
+def _write_videos(root: Path, count: int, frames: int) -> List[Path]:
+    """Encode JPEG frames like those of the other rows as H.264."""
+    import av
+    from PIL import Image
+
+    root.mkdir(parents=True)
+    made = []
+    for folder in write_frames(root / "frames", count, frames):
+        path = root / f"{folder.name}.mp4"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=30)
+            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+            for picture in sorted(folder.iterdir()):
+                container.mux(stream.encode(av.VideoFrame.from_image(Image.open(picture))))
+            container.mux(stream.encode())
+        made.append(path)
+    shutil.rmtree(root / "frames")
+    return made
