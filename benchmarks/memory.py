@@ -17,30 +17,29 @@ _EVERY_S = 0.02
 _FEW, _MANY = 100, 2000
 _FRAMES = 32
 _LIMIT_MB, _GROWTH = 600.0, 1.1
+_HOW = "proportional set sizes of all processes, 20 ms between samples; measured once"
 
 
 def rows(scale: Scale) -> List[Row]:
-    """Compare the peaks of preprocess and of streaming at few and at many videos."""
+    """Compare the peaks of preprocess and of streaming at few and at many videos, measured once each."""
     few, many = (4, 12) if scale.quick else (_FEW, _MANY)
     work = scale.work / "memory"
     folders = write_frames(work / "frames", 4 if scale.quick else 20, _FRAMES)
     sets = [dataset(work, folders, count, _FRAMES) for count in (few, many)]
     model = compiled_demo(scale.work)
-    peaks: Dict[str, List[float]] = {"preprocess": [], "streaming": []}
-    for data in sets:
-        peaks["preprocess"].append(_peak(stage("preprocess", *data.paths, "--output", work / "out"), work / "out"))
-        words = stage("scripts.stream", *data.paths, "--compiled", model, "--output", work / "out")
-        peaks["streaming"].append(_peak(words, work / "out"))
     alone = _model_alone(work, model, sets[0])
+    less = f"less {alone:.0f} MB, the peak of infer on a few batches"
     found = []
-    for name, (least, most) in peaks.items():
-        what = f"peak at {many:,} videos against {few:,}"
-        note = "proportional set size of all processes; 20 ms between samples"
-        found.append(Row(name, what, "MB", (most,), (least,), _GROWTH, AT_MOST, note))
-        besides = most - alone if name == "streaming" else most
-        what = f"peak at {many:,} videos, besides the model"
-        note = f"less {alone:.0f} MB, the peak of infer on one batch" if name == "streaming" else "no model is loaded"
-        found.append(Row(name, what, "MB", (besides,), (), _LIMIT_MB, AT_MOST, note))
+    for name, command, held, note in (
+        ("preprocess", stage("preprocess"), 0.0, "no model is loaded"),
+        ("streaming", stage("scripts.stream", "--compiled", model), alone, less),
+    ):
+        least, most = (_peak([*command, *data.paths, "--output", str(work / "out")], work / "out") for data in sets)
+        what = f"peak of {name}, {many} videos"
+        found += [
+            Row("memory", f"{what} against {few}", "MB", (most,), (least,), _GROWTH, AT_MOST, _HOW),
+            Row("memory", f"{what}, besides the model", "MB", (most - held,), (), _LIMIT_MB, AT_MOST, note),
+        ]
     return found
 
 
@@ -69,7 +68,7 @@ def _peak(words: Sequence[str], output: Path) -> float:
 
 
 def _model_alone(work: Path, model: Path, data: Dataset) -> float:
-    """Return the megabytes of a process that runs the model on one batch and does nothing else."""
+    """Return the megabytes of a process that runs the model on a few batches and does nothing else."""
     batches = work / "one"
     subprocess.run(
         [sys.executable, *stage("preprocess", *data.paths, "--limit", 4, "--output", batches)],

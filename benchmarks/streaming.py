@@ -51,16 +51,16 @@ def rows(scale: Scale) -> List[Row]:
 
 
 def growth(scale: Scale) -> List[Growth]:
-    """Time preprocess, infer and the stream at 1, 2, 4 and 8 times as many videos."""
+    """Time infer and the stream at 1, 2, 4 and 8 times as many videos."""
     unit = 2 if scale.quick else _VIDEOS // 4
     counts = tuple(unit * factor for factor in (1, 2, 4, 8))
     work = scale.work / "growth"
     folders = write_frames(work / "frames", 2 if scale.quick else _FOLDERS, _FRAMES)
     model = compiled_demo(scale.work)
-    costs: Dict[str, List[float]] = {"preprocess": [], "infer": [], "streaming": []}
+    costs: Dict[str, List[float]] = {"infer": [], "streaming": []}
     for count in counts:
         both = _Both(work / str(count), dataset(work, folders, count, _FRAMES), model, None)
-        costs["preprocess"].append(both.preprocess())
+        both.preprocess()
         costs["infer"].append(both.infer())
         costs["streaming"].append(both.stream())
     return [Growth(name, "s", counts, tuple(cost)) for name, cost in costs.items()]

@@ -43,9 +43,11 @@ def decode(task: Decode) -> None:
     assert _mailbox is not None, "begin() comes first"
     _mailbox.start()
     left = dict(enumerate(task.clips))
+    clip = np.empty(task.recipe.shape, task.recipe.dtype)
     try:
         try:
-            for index, clip in iter_clips(task.source, [frames for frames, _, _ in task.clips], task.recipe):
+            shown = [frames for frames, _, _ in task.clips]
+            for index, _ in iter_clips(task.source, shown, task.recipe, lambda _: clip):
                 _, batch, slot = left.pop(index)
                 _mailbox.put(batch, slot, clip)
         except BadVideoError as reason:
