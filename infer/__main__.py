@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         "--engine",
         default="auto",
         metavar="NAME",
-        help="openvino, onnxruntime, acl, ais_bench, msame or auto (default)",
+        help="openvino, onnxruntime, mindspore, acl, ais_bench, msame or auto (default)",
     )
     add(
         "--precision",

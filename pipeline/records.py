@@ -79,7 +79,7 @@ class CompiledRecord:
     """``compiled/.../model.json``: what was compiled, for which device, and by which command.
 
     Attributes:
-        format: ``openvino``, ``onnx`` or ``om``: decides which engines can run it.
+        format: ``openvino``, ``onnx``, ``mindir`` or ``om``: decides which engines can run it.
         files: File names beside this record to their SHA-256; the first one is the model.
         batch: Clips per execution; the largest gear where there are several.
         command: The command that repeats the conversion.

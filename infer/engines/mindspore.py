@@ -50,8 +50,11 @@ class MindSporeEngine(Engine):
 
     @property
     def requests(self) -> int:
-        """Batches in flight: --requests, by default one that runs and one that waits."""
-        return self.options.requests or 2
+        """Batches in flight: --requests, by default one that runs, and on an NPU one that waits.
+
+        Every one is a batch of warm-up, and on a CPU a batch may take minutes.
+        """
+        return self.options.requests or (2 if self.on_ascend else 1)
 
     def check_options(self) -> None:
         """Refuse options that this engine does not have.
