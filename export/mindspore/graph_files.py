@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Iterator
 
 import mindspore
+import numpy as np
 import onnx
 from mindspore import Tensor, nn
 
@@ -74,10 +75,9 @@ def _rename(model: onnx.ModelProto, old: str, new: str) -> None:
 
 
 def _example(spec: TensorSpec) -> Tensor:
-    dtype = getattr(mindspore, spec.dtype)
     if spec.batch == DYNAMIC:
-        return Tensor(shape=[None, *spec.shape[1:]], dtype=dtype)
-    return mindspore.numpy.zeros(spec.shape, dtype)
+        return Tensor(shape=[None, *spec.shape[1:]], dtype=getattr(mindspore, spec.dtype))
+    return Tensor(np.zeros(spec.shape, spec.dtype))
 
 
 @contextlib.contextmanager
