@@ -113,16 +113,17 @@ def _name(reference: str, spec: TensorSpec, request: ExportRequest) -> str:
 
 def _check_whole(network: nn.Cell, graph: Path, small: Path, request: ExportRequest) -> None:
     model, other = read_mindir(graph), read_mindir(small)
+    where = request.output / f"model.{request.format}"
     found = [_shape(value) for value in (*model.graph.input, *model.graph.output)]
     expected = [request.input.shape, request.logits.shape]
     if found != expected:
-        raise ShortfallError(f"the graph has tensors of shape {found}, expected {expected}", graph, "export again")
+        raise ShortfallError(f"the graph has tensors of shape {found}, expected {expected}", where, "export again")
     if [node.op_type for node in model.graph.node] != [node.op_type for node in other.graph.node]:
-        raise ShortfallError("the graph has other operators than for reduced clips", graph, "use --format onnx")
+        raise ShortfallError("the graph has other operators than for reduced clips", where, "use --format onnx")
     weights = {parameter.name: parameter.asnumpy() for parameter in network.get_parameters()}
     written = {tensor.name.rpartition(":")[2]: tensor.raw_data for tensor in model.graph.parameter}
     if {name: value.tobytes() for name, value in weights.items()} != written:
-        raise ShortfallError("the graph does not hold the checkpoint's weights", graph, "export again")
+        raise ShortfallError("the graph does not hold the checkpoint's weights", where, "export again")
 
 
 def read_mindir(path: Path) -> mind_ir_pb2.ModelProto:

@@ -35,7 +35,8 @@ class MindSporeEngine(Engine):
     remedy = "make .venv/mindspore/.ready, then .venv/mindspore/bin/python -m infer (make: GRAPH_FORMAT=mindir)"
     names_outputs = False
     _cell: Any = None
-    _ends: Any = None
+    _inputs: Sequence[TensorSpec] = ()
+    _outputs: Sequence[TensorSpec] = ()
     _pool: Optional[ThreadPoolExecutor] = None
 
     @property
@@ -68,22 +69,22 @@ class MindSporeEngine(Engine):
             )
         if len(self.options.devices) > 1:
             raise RequestError("the mindspore engine drives one NPU", "--devices", "name one")
-        if not self.on_ascend:
+        if not self.on_ascend or self.options.precision not in self.precisions:
             super().check_options()
 
     def inputs(self) -> List[TensorSpec]:
         """Return the inputs as the MINDIR describes them, under the record's names."""
-        return _specs(self._ends.input, self.record.inputs)
+        return list(self._inputs)
 
     def outputs(self) -> List[TensorSpec]:
         """Return the outputs as the MINDIR describes them, under the record's names."""
-        return _specs(self._ends.output, self.record.outputs)
+        return list(self._outputs)
 
     def close(self) -> None:
         """Stop the thread and drop the graph."""
         if self._pool is not None:
             self._pool.shutdown()
-        self._pool = self._cell = self._ends = None
+        self._pool = self._cell = None
 
     def _open(self) -> None:
         # It reports on stderr what no user of a stage asked for; its exceptions say the same.
@@ -94,7 +95,8 @@ class MindSporeEngine(Engine):
         self._choose_device(mindspore)
         model = mind_ir_pb2.ModelProto()
         model.ParseFromString(self.model.read_bytes())
-        self._ends = model.graph
+        self._inputs = _specs(model.graph.input, self.record.inputs)
+        self._outputs = _specs(model.graph.output, self.record.outputs)
         self._tensor = mindspore.Tensor
         self._cell = mindspore.nn.GraphCell(mindspore.load(str(self.model)))
         self._pool = ThreadPoolExecutor(1)

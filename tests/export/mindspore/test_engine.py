@@ -224,6 +224,7 @@ def test_model_for_an_npu_where_there_is_none(case: Case, models: Path, refused:
     compiled(case.compiled, models / "fixed.mindir", soc="Ascend310P3")
     refused(case.infer(), "was made for Ascend310P3", "finds no Ascend backend", "convert with --soc cpu")
     refused(case.infer("--devices", "1"), "finds no Ascend backend")
+    refused(case.infer("--precision", "bf16"), "computes in f32, not bf16")
 
 
 @pytest.mark.parametrize("content", [b"", b"no graph", b"\x0a\x05hello"])
