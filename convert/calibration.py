@@ -59,7 +59,7 @@ def read_calibration(folder: Path, record: GraphRecord, clips: int) -> Calibrati
 
     Raises:
         RequestError: no batches, batches of another subset than training, of another transform or tensor than the
-            graph's, or too few clips; ``clips`` is less than 32.
+            graph's, or too few clips; ``clips`` is less than 32; a graph with several inputs.
     """
     if clips < LEAST:
         raise RequestError(
@@ -67,10 +67,11 @@ def read_calibration(folder: Path, record: GraphRecord, clips: int) -> Calibrati
         )
     if not (folder / FILE_NAME).is_file():
         raise RequestError("there are no calibration clips", folder, f"{_AGAIN}, or pass --calibration DIR")
+    if len(record.inputs) != 1:
+        raise RequestError(f"takes {len(record.inputs)} inputs, calibration clips feed one", record.file)
     manifest = read_manifest(folder)
     _check_origin(manifest, record, folder)
-    (spec,) = record.inputs[:1]
-    check_feed(spec.with_batch(DYNAMIC), manifest.tensor, record.file, folder)
+    check_feed(record.inputs[0].with_batch(DYNAMIC), manifest.tensor, record.file, folder)
     found = _items(manifest)
     per_item = manifest.tensor.clips_per_item
     wanted = -(-clips // per_item)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.records import CompiledRecord
     from preprocess.plan import Plan
 
+_DTYPES = ("float32", "uint8")
 _EXAMPLE = "python -m scripts.stream --model 3d_resnet --video-path videos --annotation-path hmdb51_1.json -k 5"
 
 
@@ -97,6 +98,10 @@ def _plan(args: argparse.Namespace, card: Card, record: CompiledRecord, compiled
     videos = args.video_path or own
     if not Path(videos).is_dir():
         raise RequestError("no such folder", videos, "pass --video-path DIR with the frames or videos of the dataset")
+    if record.inputs[0].dtype not in _DTYPES:
+        raise RequestError(
+            f"takes {record.inputs[0]}, clips are made as {' or '.join(_DTYPES)}", compiled / record.file
+        )
     options = Options(
         video_path=videos,
         layout="packed",

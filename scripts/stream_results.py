@@ -21,7 +21,7 @@ from infer.scores import SUMMARY, ScoreFolder
 from pipeline.artifact import remove_partials, sha256_file
 from pipeline.card import Card
 from pipeline.errors import RequestError
-from pipeline.manifest import FILE_NAME, BatchFile, Manifest, write_manifest
+from pipeline.manifest import FILE_NAME, BatchFile, Manifest, read_manifest, write_manifest
 from pipeline.records import CompiledRecord, Summary, find_record, write_record
 from pipeline.undisturbed import undisturbed
 from preprocess.build import manifest_of
@@ -51,7 +51,8 @@ class Results:
         self._members = _members(plan)
         self._done: Dict[int, DoneFile] = {}
         self._entries: Dict[int, Entry] = {}
-        self._owned: Set[str] = set()
+        self._scored = self._score_journal.read()
+        self._former = find_record(self.scores / SUMMARY, Summary)
         if not fresh:
             self._keep()
 
@@ -66,9 +67,12 @@ class Results:
         return {name: reason for item in self._done.values() for name, reason in item.bad.items()}
 
     def is_whole(self) -> bool:
-        """True where an earlier run has done everything and nothing has changed since."""
-        summary = find_record(self.scores / SUMMARY, Summary)
-        return not self.todo and summary is not None and (self.batches / FILE_NAME).is_file()
+        """True where an earlier run has done everything and nothing has changed since, the labels included."""
+        if self.todo or self._former is None:
+            return False
+        written = sha256_file(self.batches / FILE_NAME) if (self.batches / FILE_NAME).is_file() else ""
+        same = written == self._former.manifest_sha256
+        return same and read_manifest(self.batches) == self._manifest()
 
     def begin(self) -> None:
         """Withdraw what is no longer valid."""
@@ -76,7 +80,9 @@ class Results:
             folder.mkdir(parents=True, exist_ok=True)
             remove_partials(folder)
         kept = {file.name for entry in self._entries.values() for file in entry.files}
-        self._files.withdraw(self._owned - kept)
+        owned = set(self._scored.names if self._scored else ())
+        owned |= {file.name for file in self._former.files} if self._former else set()
+        self._files.withdraw(owned - kept)
         self._batch_journal.begin(self._done.values(), set())
         self._score_journal.start(self._identity, list(self._entries.values()))
 
@@ -105,8 +111,7 @@ class Results:
         Raises:
             RequestError: no video can be used.
         """
-        digests = {item.name: item.sha256 for item in self._done.values()}
-        manifest = manifest_of(self._card, self._plan, digests, self.bad)
+        manifest = self._manifest()
         if not manifest.videos:
             first = manifest.skipped[0]
             raise RequestError(f"no video can be used: {first.id!r}: {first.reason}, and so on", self.batches)
@@ -125,13 +130,19 @@ class Results:
             work = work_of(manifest, [groups[number] for number in made])
             figures = throughput(work, clock, warmup, len(groups) - len(made))
             summary = replace(summary, throughput=figures, latency_ms=clock.latency_ms, start_ms=clock.start_ms)
+        elif self._former is not None:
+            names = ("throughput", "latency_ms", "start_ms", "options", "host")
+            summary = replace(summary, **{name: getattr(self._former, name) for name in names})
         write_record(self.scores / SUMMARY, summary)
         return manifest
 
+    def _manifest(self) -> Manifest:
+        digests = {item.name: item.sha256 for item in self._done.values()}
+        return manifest_of(self._card, self._plan, digests, self.bad)
+
     def _keep(self) -> None:
         """Take over the batches of earlier runs that were made from the same files and scored by the same model."""
-        made, scored = self._batch_journal.read().done, self._score_journal.read()
-        self._owned = set(scored.names) if scored else set()
+        made, scored = self._batch_journal.read().done, self._scored
         if scored is None or scored.identity != self._identity:
             return
         for number, planned in enumerate(self._plan.files):

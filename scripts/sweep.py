@@ -86,8 +86,7 @@ def _prepare(
     args: argparse.Namespace, card: Card, target: str, compiled: Path, output: Path
 ) -> Tuple[Dict[int, Job], Dict[int, str]]:
     """Compile the model and write clips for every batch size; return what can be run, and why the rest cannot."""
-    from infer.job import load_job
-    from pipeline.records import CompiledRecord, read_record
+    from infer.job import load_job, read_model
     from scripts.synthetic import write_random_batches
 
     jobs: Dict[int, Job] = {}
@@ -97,7 +96,7 @@ def _prepare(
         if not _convert(args, batch, target, folder):
             failed[batch] = "it cannot be compiled"
             continue
-        (spec,) = read_record(folder / "model.json", CompiledRecord, "").inputs
+        (spec,) = read_model(folder).inputs
         write_random_batches(output / f"b{batch}" / "batches", card, spec.with_batch(batch))
         jobs[batch] = load_job(folder, output / f"b{batch}" / "batches")
     return jobs, failed

@@ -16,7 +16,7 @@ from pipeline.records import CompiledRecord, GraphRecord, read_record
 from tests.command import refused as refused_process
 from tests.command import stage
 from tests.convert.conftest import Folders
-from tests.convert.graphs import Graph, write_graph
+from tests.convert.graphs import Graph, write_frozen, write_graph
 from tests.convert.process import without
 from tests.infer.cases import clips_of, write_batches
 
@@ -150,6 +150,12 @@ def test_no_clips_another_dtype_another_transform(folders: Folders, calibration:
     write_graph(folders.graph, Graph(4, "uint8"))
     write_calibration(calibration, Graph(4, "float32"))
     refused(_int8(folders, calibration), "the batches are float32")
+
+
+def test_graph_with_two_inputs_is_refused(folders: Folders, calibration: Path, refused: Callable) -> None:
+    write_frozen(folders.graph, Graph(-1, batch_accuracy=True))
+    write_calibration(calibration, Graph(4))
+    refused(_int8(folders, calibration, "--batch", 4), "takes 2 inputs, calibration clips feed one")
 
 
 def test_changed_calibration_file_is_found(folders: Folders, calibration: Path, refused: Callable) -> None:

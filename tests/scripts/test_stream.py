@@ -197,6 +197,33 @@ def test_changed_video_is_done_again_and_no_other(tmp_path: Path) -> None:
     assert [name for name in sorted(after) if after[name] != before[name]] == ["batch_00000_0.bin"]
 
 
+def test_changed_label_is_counted_without_inference(tmp_path: Path) -> None:
+    case = StreamCase(tmp_path)
+    assert case.stream().returncode == 0
+    before = {path.name: path.stat().st_mtime_ns for path in (case.streamed / "scores").glob("batch_*.bin")}
+    # The frames stay where they are, only the class is another one.
+    entry = case.data.database["video_2"]
+    entry["video_path"] = str(case.data.frames / "walk" / "video_2")
+    entry["annotations"]["label"] = "run"
+    case.data.annotate()
+    done = case.stream()
+    assert done.returncode == 0, done.stderr
+    assert {path.name: path.stat().st_mtime_ns for path in (case.streamed / "scores").glob("batch_*.bin")} == before
+    case.run_stages()
+    case.check_same()
+    assert "up to date" in case.stream().stderr
+
+
+def test_fewer_videos_leave_no_scores_of_the_others(tmp_path: Path) -> None:
+    case = StreamCase(tmp_path)
+    assert case.stream().returncode == 0
+    assert case.stream("--limit", 2, "--force").returncode == 0
+    assert sorted(path.name for path in (case.streamed / "scores").glob("batch_*.bin")) == [
+        "batch_00000_0.bin",
+        "batch_00001_0.bin",
+    ]
+
+
 def test_model_and_card_must_fit(tmp_path: Path) -> None:
     case = StreamCase(tmp_path)
     for entry in ("input.shape=[3, 8, 12, 12]", "transform.size=12"):
