@@ -158,9 +158,10 @@ compare: $(REPORT_READY) ## two runs: where they part, who changed sides, which 
 	@$(CORE) -m scripts.compare $(if $(A),'$(A)') $(if $(B),'$(B)') $(call option,--max-drop,MAX_DROP) $(call option,--strips,STRIPS) \
 	  $(if $(DIFFERENT_INPUTS),--different-inputs) $(call option,--video-path,VIDEO_PATH) $(if $(QUIET),--quiet)
 
-predict: $(COMPILED) $(RUNNER_READY) ## videos -> labels ## VIDEO="file folder 'name with blanks.mp4'" K TIMELINE=1 JSON=1 SAVE=folder
+predict: $(COMPILED) $(RUNNER_READY) ## videos -> labels ## VIDEO="file folder 'name with blanks.mp4'" K TIMELINE=1 JSON=1 SAVE=folder FONT=file.ttf LABELS ENGINE
 	@$(RUNNER) -m scripts.predict $(CARD) --compiled $(dir $(COMPILED)) -k $(K) \
-	  $(if $(TIMELINE),--timeline) $(if $(JSON),--json) $(call option,--save,SAVE) $(VIDEO)
+	  $(if $(TIMELINE),--timeline) $(if $(JSON),--json) $(call option,--save,SAVE) $(call option,--font,FONT) \
+	  $(call option,--labels,LABELS) $(call option,--engine,ENGINE) $(VIDEO)
 
 # The doctor looks at bare hosts too, so it builds no environment: it takes what is there.
 doctor: ## can this host run each stage? ## SOC STAGES JSON COMPARE='record.json [other.json]'

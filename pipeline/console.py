@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from typing import Callable, List, Optional, Sequence, TextIO
@@ -9,6 +10,7 @@ from typing import Callable, List, Optional, Sequence, TextIO
 _REDRAW_S = 0.1
 _LINE_S = 10.0
 _BAR = 24
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Console:
@@ -54,9 +56,15 @@ class Console:
     @staticmethod
     def _write(stream: TextIO, line: str) -> None:
         encoding = getattr(stream, "encoding", None) or "utf-8"
-        # A terminal that cannot show a sign gets a question mark instead of a stack trace.
-        stream.write(line.encode(encoding, "replace").decode(encoding) + "\n")
+        # A terminal that cannot show a sign gets a question mark instead of a stack trace. Names of files and classes
+        # may hold what commands a terminal: it is shown, not sent.
+        stream.write(visible(line).encode(encoding, "replace").decode(encoding) + "\n")
         stream.flush()
+
+
+def visible(text: str) -> str:
+    """Return ``text`` with its control characters spelled out, all but line ends and tabs."""
+    return _CONTROL.sub(lambda match: repr(match.group())[1:-1], text)
 
 
 class Progress:

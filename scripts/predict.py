@@ -18,6 +18,7 @@ from pipeline.errors import RequestError
 if TYPE_CHECKING:
     from pipeline.card import Card
     from pipeline.records import CompiledRecord
+    from scripts.predict_copy import Copies
     from scripts.predict_scores import Prediction, ScoredClip
     from scripts.predict_show import Show
 
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--timeline", action="store_true", help="show each clip too, as soon as it is scored")
     add("--json", action="store_true", help="one JSON object per line instead of bars")
     add("--save", metavar="DIR", help="write a copy of each video there, labelled, as NAME.mp4")
+    add("--font", metavar="FILE", help="TrueType font of the copies' labels (default: a built-in one, English alone)")
     return parser
 
 
@@ -71,14 +73,17 @@ def _predict(args: argparse.Namespace) -> int:
     _check_stream(args, card)
     show = Show(console, _labels(args.labels, card), args.k, card.scores.activation, args.timeline, args.json)
     predictions = [Prediction(video) for video in find_videos(args.videos, card)]
+    # What stands in the way of the copies is told before the work, not after it.
+    copies = _copies(args, predictions, show) if args.save else None
     # A stream is to be labelled while it runs: with one batch in flight its result is there when the next one is full.
     options = Options(requests=1 if _has_stream(args) else None)
     with open_engine(args.engine, folder, record, options, console) as engine:
         _collect(score(engine, card, record, predictions), predictions, show)
     if not any(prediction.clips for prediction in predictions):
         raise RequestError("none of the videos can be decoded", None, "the lines above say why")
-    if args.save:
-        _save(predictions, args.save, show, console)
+    if copies is not None:
+        for path in copies.write(predictions):
+            console.say(f"wrote {path}")
     return 0
 
 
@@ -95,11 +100,14 @@ def _collect(scored: Iterator[Tuple[int, ScoredClip]], predictions: Sequence[Pre
         show.video(prediction)
 
 
-def _save(predictions: Sequence[Prediction], folder: str, show: Show, console: Console) -> None:
-    from scripts.predict_copy import write_copies
+def _copies(args: argparse.Namespace, predictions: Sequence[Prediction], show: Show) -> Copies:
+    from scripts.predict_copy import plan_copies
 
-    for path in write_copies(predictions, Path(folder), show.labels, show.activation):
-        console.say(f"wrote {path}")
+    copies = plan_copies([item.video for item in predictions], Path(args.save), show.labels, show.activation, args.font)
+    unknown = copies.unknown_sign()
+    if unknown:
+        show.console.warn(f"the font of the copies cannot write {unknown}; pass another one with --font FILE")
+    return copies
 
 
 def _has_stream(args: argparse.Namespace) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Dict, List, Sequence
 
 from pipeline.console import Console
@@ -46,24 +47,37 @@ class Show:
             return
         when = f"{seconds[0]:8.2f} s to {seconds[1]:8.2f} s" if seconds else f"frames {clip.first} to {clip.last}"
         words = ", ".join(f"{self.labels[index]} {score:.3f}" for index, score in top)
-        self.console.result(f"{prediction.video.path}  {when}  {words}")
+        self.console.result(f"{_one_line(prediction.video.path)}  {when}  {words}")
 
     def video(self, prediction: Prediction) -> None:
         """Show a video that is done."""
         video, top = prediction.video, prediction.top(self.k, self.activation)
         if video.reason:
-            self.console.warn(f"{video.path}: {video.reason}")
+            self.console.warn(f"{_one_line(video.path)}: {video.reason}")
         if self.as_json:
             about = {"video": video.path, "clips": len(prediction.clips)}
             self._json({**about, "top": self._named(top), "problem": video.reason})
             return
-        self.console.result(f"{video.path} ({len(prediction.clips)} clips)")
+        count = len(prediction.clips)
+        self.console.result(f"{_one_line(video.path)} ({count} {'clip' if count == 1 else 'clips'})")
         for index, score in top:
             bar = "#" * round(score * _BAR) if 0 <= score <= 1 else ""
             self.console.result(f"  {bar:{_BAR}}  {score:6.3f}  {self.labels[index]}")
 
     def _named(self, top: Top) -> List[Dict[str, Any]]:
-        return [{"label": self.labels[index], "score": score} for index, score in top]
+        """Return the classes by name; JSON has no NaN, which the naive softmax may give."""
+        return [{"label": self.labels[index], "score": score if isfinite(score) else None} for index, score in top]
 
     def _json(self, line: Dict[str, Any]) -> None:
-        self.console.result(json.dumps(line, ensure_ascii=False))
+        text = json.dumps(line, ensure_ascii=False, allow_nan=False)
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            # A file name that is no UTF-8: escaped, it still leads a program to the file.
+            text = json.dumps(line, allow_nan=False)
+        self.console.result(text)
+
+
+def _one_line(name: str) -> str:
+    """Return a file name as it can stand in a line: one with a line end in it must not look like another line."""
+    return name.replace("\n", "\\n")

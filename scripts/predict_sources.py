@@ -135,7 +135,9 @@ def _decode(video: Video, stream: BinaryIO) -> Iterator[np.ndarray]:
             for frame in container.decode(found):
                 yield frame.to_ndarray(format="rgb24")
     except (av.error.FFmpegError, IndexError) as error:
-        raise BadVideoError(f"cannot be decoded any further ({error})") from None
+        why = getattr(error, "strerror", None) or error
+        hint = "" if video.rate else ": a pipe takes what needs no seeking, for example -f mpegts or -f matroska"
+        raise BadVideoError(f"cannot be decoded any further ({why}){hint}") from None
 
 
 def _rate(source: Source) -> Optional[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Dict
 
@@ -135,3 +136,22 @@ def test_text_of_one_file_per_video_is_scored_by_the_list_alone(root: Path) -> N
     one, other = (load(root / name / "accuracy.json") for name in ("own", "list"))
     same: Dict[str, bool] = {key: one[key] == other[key] for key in ("video", "clip", "mean_class", "per_class")}
     assert all(same.values()), same
+
+
+@pytest.mark.parametrize("average", [False, True], ids=["rows per clip", "averaged"])
+def test_predict_labels_videos_as_the_stages_do(root: Path, average: bool) -> None:
+    graph = Graph(DYNAMIC, clips=K, average=average, classes=8)
+    items = preprocessed(root)
+    write_model(root / "compiled", graph, batch=2)
+    folders = sorted((root / "rawframes").glob("*/v*"), key=lambda folder: folder.name)
+    shown = run("scripts.predict", root, *folders, "--compiled", root / "compiled", "--json", "--timeline", "--quiet")
+    rows = [json.loads(line) for line in shown.splitlines()]
+    videos = [row for row in rows if "clips" in row]
+    assert [row["video"] for row in videos] == [str(folder) for folder in folders]
+    assert [row["clips"] for row in videos] == [1 if average else K] * VIDEOS
+    assert len(rows) == VIDEOS * (2 if average else K + 1)
+    logits = graph.reference(items) if average else graph.reference(items).mean(axis=1)
+    assert [row["top"][0]["score"] for row in videos] == pytest.approx(logits.max(axis=1), rel=1e-4)
+    spans = [(clip.first, clip.last) for clip in read_manifest(root / "batches").videos[-1].slots()]
+    expected_spans = [(spans[0][0], spans[-1][1])] if average else spans
+    assert [(row["first"], row["last"]) for row in rows[-1 - len(expected_spans) : -1]] == expected_spans

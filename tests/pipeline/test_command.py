@@ -104,3 +104,9 @@ def test_table_and_units() -> None:
     assert format_table(["a", "b"], [["long", "1"], ["x", "22"]]) == ["a      b", "----  --", "long   1", "x     22"]
     assert [size(value) for value in (0, 999, 1000, 36_849_254_400)] == ["0 B", "999 B", "1.0 kB", "36.8 GB"]
     assert [duration(value) for value in (8.4, 65, 7800)] == ["8 s", "1 min 05 s", "2 h 10 min"]
+
+
+def test_names_do_not_command_the_terminal() -> None:
+    out = StringIO()
+    Console("stage", out=out).result("red \x1b[31m, back \r, bell \x07, c1 \x9b, \ttab, 动作\nnext")
+    assert out.getvalue() == "red \\x1b[31m, back \\r, bell \\x07, c1 \\x9b, \ttab, 动作\nnext\n"

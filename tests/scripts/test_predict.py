@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ import av
 import numpy as np
 import pytest
 
+from pipeline.console import Console
+from scripts import predict_copy
+from scripts.predict_show import Show
 from tests import cann_sim
 from tests.command import ROOT, refused, stage
 
@@ -176,6 +180,86 @@ def test_copies_that_would_overwrite_are_refused(model: Path, tmp_path: Path) ->
     refused(_predict(model, *both, "--save", tmp_path / "out"), "two videos would be copied to it")
     refused(_predict(model, video, "--save", tmp_path / "a"), "is one of the videos themselves")
     assert video.read_bytes() == _video(model, "grow").read_bytes()
+
+
+def test_what_stands_in_the_way_of_the_copies_is_told_before_the_work(model: Path, tmp_path: Path) -> None:
+    video, file = _video(model, "grow"), tmp_path / "file"
+    file.write_text("")
+    for options, words in (
+        (("--save", file), "file: is no folder; pass another one to --save"),
+        (("--save", file / "below"), "not a directory"),
+        (("--save", tmp_path / "out", "--font", file), "file: is no font"),
+    ):
+        done = _predict(model, video, *options)
+        refused(done, words)
+        assert done.stdout == ""
+
+
+def test_long_labels_shrink_to_the_picture_and_keep_their_score() -> None:
+    text = "rotate_counterclockwise  0.97"
+    for width, expected in ((320, text), (120, text), (40, "rot..  0.97")):
+        shown, font, pad = predict_copy._fitted(text, width, 18, None)
+        assert shown == expected and font.getlength(shown) + 2 * pad <= width
+
+
+def test_a_label_that_the_font_does_not_know_is_told(model: Path, tmp_path: Path) -> None:
+    names = ["跑步", "walk", "c", "d", "e", "f", "g", "h"]
+    (tmp_path / "names.txt").write_text("\n".join(names), encoding="utf-8")
+    done = _predict(model, _video(model, "grow"), "--labels", tmp_path / "names.txt", "--save", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "the font of the copies cannot write 跑; pass another one with --font FILE" in done.stderr
+
+
+def test_hostile_names_neither_command_the_terminal_nor_look_like_lines(model: Path, tmp_path: Path) -> None:
+    names = ["line\nend.mp4", "\x1b[31mred.mp4", "not utf-8 \udcff.mp4"]
+    for name in names:
+        (tmp_path / name).write_bytes(_video(model, "grow").read_bytes())
+    shown = _predict(model, tmp_path, "-k", 1, "--timeline").stdout
+    assert "\x1b" not in shown and "\\x1b[31mred.mp4" in shown
+    assert "line\\nend.mp4" in shown and not [line for line in shown.splitlines() if line.startswith("end.mp4")]
+    rows = _lines(_predict(model, tmp_path, "-k", 1, "--json"))
+    assert sorted(Path(row["video"]).name for row in rows) == sorted(names)
+    assert all(Path(row["video"]).is_file() for row in rows)
+
+
+def test_scores_that_are_no_numbers_are_null_in_json() -> None:
+    shown = Show(Console("predict"), ["a"], 1, "none", False, True)
+    assert shown._named([(0, float("nan"))]) == [{"label": "a", "score": None}]
+
+
+def test_videos_shorter_than_a_clip_and_of_one_frame(model: Path, tmp_path: Path) -> None:
+    for name, frames in (("one.ts", 1), ("five.ts", 5)):
+        _write_stream(tmp_path / name, frames)
+    one, _, five, whole = _lines(_predict(model, tmp_path / "one.ts", tmp_path / "five.ts", "--json", "--timeline"))
+    assert [(row["first"], row["last"]) for row in (one, five)] == [(1, 1), (1, 5)]
+    assert whole["clips"] == 1
+
+
+def test_a_stream_that_breaks_keeps_its_clips_and_one_that_cannot_be_read_says_what_can(
+    model: Path, tmp_path: Path
+) -> None:
+    _write_stream(tmp_path / "stream.ts", frames=80)
+    data = (tmp_path / "stream.ts").read_bytes()
+    (tmp_path / "half.ts").write_bytes(data[: len(data) // 2])
+    with open(tmp_path / "half.ts", "rb") as stream:
+        assert 1 <= _lines(_predict(model, "-", "--json", stdin=stream))[0]["clips"] <= 3
+    (tmp_path / "half.mp4").write_bytes(_video(model, "grow").read_bytes()[:5000])
+    with open(tmp_path / "half.mp4", "rb") as stream:
+        done = _predict(model, "-", stdin=stream)
+    refused(done, "none of the videos can be decoded")
+    assert "a pipe takes what needs no seeking, for example -f mpegts" in done.stderr and "Errno" not in done.stderr
+
+
+def test_ctrl_c_is_one_line(model: Path) -> None:
+    command = [sys.executable, "-m", "scripts.predict", "--model", "3d_resnet_demo", "--compiled", model / "compiled"]
+    given = {"cwd": ROOT, "stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*map(str, command), "-"], **given) as process:  # type: ignore[call-overload]
+        assert b"openvino" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read().splitlines() == [
+            b"predict: error: interrupted; run the same command again to resume"
+        ]
+    assert process.returncode == 130
 
 
 @pytest.mark.parametrize(
