@@ -16,9 +16,8 @@ from pipeline.command import fraction, positive, run, stage_parser
 from pipeline.console import Console
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from scripts.drift_figures import Drift, LayerDrift, Limits
+    from pipeline.records import GraphRecord
+    from scripts.drift_figures import Drift, Feed, LayerDrift, Limits
 
 VERSION = 1
 _EXAMPLE = "python -m scripts.drift --model 3d_resnet --against build/3d_resnet/compiled/cpu-b10"
@@ -55,6 +54,7 @@ def _drift(args: argparse.Namespace) -> int:
     from pipeline import card as cards
     from pipeline.artifact import write_json
     from pipeline.errors import ShortfallError
+    from pipeline.tensor import check_feed
     from scripts.drift_figures import Drift, Limits, measure
     from scripts.drift_graph import OnnxGraph
     from scripts.drift_sides import open_side
@@ -62,20 +62,24 @@ def _drift(args: argparse.Namespace) -> int:
     console = Console("drift", args.quiet)
     card = cards.load(args.model, args.set)
     build = cards.ROOT / "build" / card.name
-    feed = _feed(Path(args.batches or build / "batches"), args.file)
-    reference = OnnxGraph(_graph(Path(args.graph or build / "graph")), len(feed))
-    other = open_side(Path(args.against), reference.layers, len(feed))
-    console.say(f"comparing {len(reference.layers)} layers on {len(feed)} clips")
+    folder, batches = Path(args.graph or build / "graph"), Path(args.batches or build / "batches")
+    graph = _graph(folder)
+    feed = _feed(batches, args.file)
+    check_feed(graph.inputs[0], feed.tensor, folder / graph.file, batches)
+    reference = OnnxGraph(folder / graph.file, feed.tensor.batch)
+    other = open_side(Path(args.against), reference.layers, feed.tensor)
+    clips = feed.items * feed.tensor.clips_per_item
+    console.say(f"comparing {len(reference.layers)} layers on {clips} clips")
     layers = list(measure(reference, other, feed))
     matched = {layer.depth for layer in layers}
     unmatched = [layer.name for depth, layer in enumerate(reference.layers, 1) if depth not in matched]
     drift, limits = Drift(layers, unmatched), Limits(args.min_cosine, args.max_relative)
     output = Path(args.output or build / "drift")
-    record = {"card": card.name, "graph": str(reference.path), "against": args.against, "clips": len(feed)}
+    record = {"card": card.name, "graph": str(reference.path), "against": args.against, "clips": clips}
     write_json(output / "drift.json", "drift", VERSION, {**record, "limits": asdict(limits), **asdict(drift)})
     _show(drift, limits, args.top, console)
     console.result(f"wrote {output / 'drift.json'}")
-    _write_page(card.name, args.against, len(feed), drift, limits, output / "drift.html", console)
+    _write_page(card.name, args.against, clips, drift, limits, output / "drift.html", console)
     first = drift.first(limits)
     if args.gate and first is not None:
         raise ShortfallError(
@@ -105,31 +109,39 @@ def _write_page(
     console.result(f"wrote {path}")
 
 
-def _graph(folder: Path) -> Path:
+def _graph(folder: Path) -> GraphRecord:
     from pipeline.errors import RequestError
     from pipeline.records import GraphRecord, read_record
 
     record = read_record(folder / "model.json", GraphRecord, "run make graph first")
     if record.format != "onnx":
-        raise RequestError(f"is a graph of format {record.format!r}, drift looks into ONNX", folder / record.file)
-    return folder / record.file
+        # OpenVINO reads frozen graphs, but moves their transposes about and drops the names of what lies between.
+        raise RequestError(
+            f"is a graph of format {record.format!r}: only the layers of ONNX graphs can be looked at here",
+            folder / record.file,
+            "export it with --format onnx where the framework can, or compare the outputs with make parity",
+        )
+    return record
 
 
-def _feed(folder: Path, number: int) -> np.ndarray:
+def _feed(folder: Path, number: int) -> Feed:
     """Return the ``number``-th batch of a folder, counted from 1."""
     import numpy as np
 
     from pipeline.errors import RequestError
     from pipeline.manifest import read_manifest
+    from scripts.drift_figures import Feed
 
     manifest = read_manifest(folder)
     if number > len(manifest.files):
         raise RequestError(f"there are {len(manifest.files)} batch files, not {number}", folder, "pass another --file")
-    path = folder / manifest.files[number - 1].name
+    file = manifest.files[number - 1]
+    path = folder / file.name
     values = np.fromfile(path, manifest.tensor.dtype)
     if values.nbytes != manifest.tensor.nbytes:
         raise RequestError(f"holds {values.nbytes} bytes, expected {manifest.tensor.nbytes}", path, "preprocess again")
-    return values.reshape(manifest.tensor.shape)
+    items = -(-file.clips // manifest.tensor.clips_per_item)
+    return Feed(manifest.tensor, values.reshape(manifest.tensor.shape), items)
 
 
 def _show(drift: Drift, limits: Limits, top: int, console: Console) -> None:

@@ -8,12 +8,22 @@ from typing import Dict, Iterator, List, Optional, Sequence
 import numpy as np
 
 from pipeline.errors import RequestError
+from pipeline.tensor import TensorSpec
 from scripts.drift_graph import Layer, OnnxGraph
 from scripts.drift_sides import Side
 
 # Float32 in another order of summation differs by about this much: smaller errors have no cause worth a name.
 _NOISE = 1e-5
 _CHUNK_BYTES = 512 << 20
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One batch file; the first ``items`` of its batch hold clips, what follows is padding."""
+
+    tensor: TensorSpec
+    values: np.ndarray
+    items: int
 
 
 @dataclass(frozen=True)
@@ -70,8 +80,8 @@ class Drift:
         return sorted(grown, key=lambda layer: (layer.grown == layer.grown, -layer.grown))[:count]
 
 
-def measure(reference: OnnxGraph, other: Side, feed: np.ndarray) -> Iterator[LayerDrift]:
-    """Yield each layer that both sides have, with its figures; ``feed`` is one batch.
+def measure(reference: OnnxGraph, other: Side, feed: Feed) -> Iterator[LayerDrift]:
+    """Yield each layer that both sides have, with its figures; both get the whole batch, its padding counts in none.
 
     Layers are computed in groups of about half a gigabyte, so that deep networks fit into memory.
 
@@ -87,10 +97,12 @@ def measure(reference: OnnxGraph, other: Side, feed: np.ndarray) -> Iterator[Lay
     relative: Dict[str, float] = {}
     for group in _groups([layer for _, layer in shared]):
         names = [layer.output for layer in group]
-        wanted, found = reference.run(feed, names), other.run(feed, names)
+        wanted, found = reference.run(feed.values, names), other.run(feed.values, names)
         for depth, layer in shared:
             if layer.output in wanted:
-                drift = _compare(depth, layer, wanted[layer.output], found[layer.output], relative)
+                one = wanted[layer.output]
+                two = _cut(found[layer.output], one.shape, layer)
+                drift = _compare(depth, layer, _filled(one, feed), _filled(two, feed), relative)
                 relative[layer.output] = drift.relative
                 yield drift
 
@@ -106,9 +118,14 @@ def _groups(layers: Sequence[Layer]) -> Iterator[List[Layer]]:
         yield group
 
 
+def _filled(values: np.ndarray, feed: Feed) -> np.ndarray:
+    """Return the rows of a layer's output that come from clips; a layer may have several per item of the batch."""
+    rows = len(values) if values.ndim else 0
+    return values if not rows or rows % feed.tensor.batch else values[: rows // feed.tensor.batch * feed.items]
+
+
 def _compare(depth: int, layer: Layer, wanted: np.ndarray, found: np.ndarray, relative: Dict[str, float]) -> LayerDrift:
-    one = wanted.astype(np.float64)
-    two = _cut(found, wanted.shape, layer).astype(np.float64)
+    one, two = wanted.astype(np.float64), found.astype(np.float64)
     difference = float(np.linalg.norm(one - two))
     length = float(np.linalg.norm(one))
     product = length * float(np.linalg.norm(two))

@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.errors import RequestError, last_line
 from pipeline.records import CompiledRecord, read_record
+from pipeline.tensor import TensorSpec, check_feed
 from scripts.drift_graph import Layer, OnnxGraph
 
 
@@ -91,22 +92,23 @@ class Dumps:
         return {name: self._values[name] for name in outputs}
 
 
-def open_side(path: Path, layers: Sequence[Layer], batch: int) -> Side:
+def open_side(path: Path, layers: Sequence[Layer], feed: TensorSpec) -> Side:
     """Return the other side at ``path``: a compiled model's folder, an .onnx or .xml file, or a folder of dumps.
 
     Raises:
-        RequestError: there is nothing of the kind.
+        RequestError: there is nothing of the kind, or the compiled model does not take ``feed``.
     """
     if path.suffix == ".onnx" and path.is_file():
-        return OnnxGraph(path, batch)
+        return OnnxGraph(path, feed.batch)
     if path.suffix == ".xml" and path.is_file():
         return OpenVinoModel(path)
     if (path / "model.json").is_file():
         record = read_record(path / "model.json", CompiledRecord, "run make om")
+        check_feed(record.inputs[0], feed, path / record.file, "the batches")
         if record.format == "openvino":
             return OpenVinoModel(path / record.file)
         if record.format == "onnx":
-            return OnnxGraph(path / record.file, batch)
+            return OnnxGraph(path / record.file, feed.batch)
         raise RequestError(
             f"is a model of format {record.format!r}, whose layers cannot be looked at here",
             path,

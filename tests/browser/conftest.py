@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Dict, Iterator
 
@@ -9,6 +10,9 @@ import numpy as np
 import pytest
 
 from scripts import compare, report
+from scripts.drift_figures import Drift, LayerDrift, Limits
+from scripts.pages.drift_page import drift_page
+from scripts.pages.render import Page, render
 from tests.browser.chromium import Browser, programs
 from tests.scripts.report_cases import Case
 
@@ -27,7 +31,7 @@ def pytest_collection_modifyitems(items: list) -> None:
 
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
-    """Make a report and a comparison of a dataset with hostile names, and a report of 400 classes, 20,000 videos."""
+    """Make a report, a comparison and a drift with hostile names, and a report of 400 classes and 20,000 videos."""
     root = tmp_path_factory.mktemp("pages")
     labels = [HOSTILE, "walk", f"run {SCRIPT}", "a & b"]
     case = Case(root / "hostile", labels=labels, ids=[f"{number:02d} {HOSTILE}{SCRIPT}" for number in range(40)])
@@ -41,7 +45,20 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
     assert report.main(["--model", str(large.card), "--results", str(many), "--quiet"]) == 0
     output = str(root / "compared")
     assert compare.main([str(a), str(b), "--model", str(case.card), "--output", output, "--quiet"]) == 0
-    return {"report": a / "report.html", "large": many / "report.html", "compare": root / "compared" / "compare.html"}
+    (root / "drift.html").write_text(render(_drift()), encoding="utf-8")
+    made = {"report": a / "report.html", "large": many / "report.html", "compare": root / "compared" / "compare.html"}
+    return {**made, "drift": root / "drift.html"}
+
+
+def _drift() -> Page:
+    """Return the page of 200 layers, one of which has a hostile name and is beyond all measure."""
+    errors = [0.0, *np.geomspace(1e-7, 0.2, 198).tolist(), float("nan")]
+    layers = [
+        LayerDrift(n, f"/layer{n}/Conv", "Conv", 1 - error, error, error, error / 1e-5)
+        for n, error in enumerate(errors, 1)
+    ]
+    layers[99] = replace(layers[99], name=f"{HOSTILE}{SCRIPT}", relative=0.5)
+    return drift_page("made_up", f"dumps/{HOSTILE}", 10, Drift(layers, ["/lost"]), Limits())
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ _CHARTS = {
     "report": {"accuracy", "confusion", "clips", "latency", "timeline", "reliability"},
     "large": {"accuracy", "confusion", "clips", "latency", "timeline", "reliability"},
     "compare": {"drift", "latency"},
+    "drift": {"layers"},
 }
 
 
@@ -75,6 +76,10 @@ def test_hostile_names_stay_text(browser: Browser, pages: Dict[str, Path]) -> No
         assert browser.run("return document.scripts.length") == 3
         ids = browser.run("return [...document.querySelectorAll('.strip .id')].map((node) => node.textContent)")
         assert ids and all(found.endswith(f"{HOSTILE}{SCRIPT}") for found in ids)
+    browser.open(pages["drift"])
+    assert browser.driver.title.startswith("made_up")
+    assert browser.run("return document.images.length") == 0 and browser.run("return document.scripts.length") == 3
+    assert browser.find("#layers b.wrong").text == f"{HOSTILE}{SCRIPT}"
     browser.open(pages["report"])
     assert HOSTILE in _rows(browser)
     # The axis shortens what is too long, and shows the sign that would begin an element.
@@ -129,6 +134,33 @@ def test_headings_sort_the_table_by_mouse_and_keyboard(browser: Browser, pages: 
     first.send_keys(Keys.SPACE)
     assert head[0].get_attribute("aria-sort") == "ascending"
     assert _rows(browser)[0] == "class_000" and len(_rows(browser)) == 400
+
+
+def test_the_drift_by_layer_is_sorted_hovered_and_told_in_chinese(browser: Browser, pages: Dict[str, Path]) -> None:
+    browser.size(1280, 900)
+    browser.open(pages["drift"])
+    assert "First layer beyond a limit" in browser.find("main").text
+    heads = browser.driver.find_elements("css selector", "#layers thead th")
+    assert heads[0].get_attribute("aria-sort") == "ascending"
+    heads[4].find_element("tag name", "button").click()
+    cells = "return [...document.querySelectorAll('#layers tbody tr')].map((row) => row.cells[4].textContent)"
+    values = browser.run(cells)
+    # NaN has no place in an order: it goes last.
+    assert values[0] == "0.5" and values[-2:] == ["0", "nan"]
+    assert [float(value) for value in values[:-1]] == sorted((float(value) for value in values[:-1]), reverse=True)
+    point = browser.run(
+        "return [...document.querySelectorAll('#chart-layers .mark-symbol path')]"
+        ".find((path) => getComputedStyle(path).fill === arguments[0])",
+        browser.run("return getComputedStyle(document.querySelector('.notes')).borderLeftColor"),
+    )
+    browser.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", point)
+    ActionChains(browser.driver).move_to_element(point).perform()
+    assert "relative error" in _tooltip(browser) and HOSTILE in _tooltip(browser)
+    browser.find('button[data-lang="zh-CN"]').click()
+    browser.drawn()
+    text = browser.find("main").text
+    assert "首个超出限值的层" in text and "1 层在另一侧没有对应" in text and "Layers" not in text
+    assert browser.messages() == []
 
 
 def test_everything_can_be_reached_by_keyboard(browser: Browser, pages: Dict[str, Path]) -> None:

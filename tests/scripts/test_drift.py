@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Callable, Dict, List, Sequence
 
 import numpy as np
 import onnx
@@ -13,11 +13,14 @@ import pytest
 from onnx import numpy_helper
 
 from pipeline.errors import RequestError
-from scripts.drift_figures import Drift, LayerDrift, Limits, measure
+from pipeline.manifest import read_manifest
+from scripts.drift_figures import Drift, Feed, LayerDrift, Limits, measure
 from scripts.drift_graph import OnnxGraph
 from scripts.drift_sides import Dumps, open_side
 from scripts.npu_dump import read_dumps
 from tests.command import refused, stage
+from tests.convert.graphs import Graph, write_frozen, write_graph
+from tests.infer.cases import clips_of, write_batches, write_model
 
 CARD = "3d_resnet_demo"
 BATCH = 4
@@ -25,9 +28,9 @@ BATCH = 4
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A graph of the demo's weights, four clips and the model compiled for this CPU."""
+    """A graph of the demo's weights, four clips and a few more, and the model compiled for this CPU."""
     root = tmp_path_factory.mktemp("drift")
-    done = stage("scripts.demo_dataset", root / "data", "--subset", "validation", "--videos-per-class", 1)
+    done = stage("scripts.demo_dataset", root / "data", "--subset", "all", "--videos-per-class", 1)
     assert done.returncode == 0, done.stderr
     paths = ["--video-path", root / "data/videos", "--annotation-path", root / "data/annotation.json"]
     for name, *options in (
@@ -106,10 +109,79 @@ def test_a_broken_layer_is_named_and_misses_the_gate(folders: Path, tmp_path: Pa
     assert 1e-5 < before[0]["relative"] < 1e-3
 
 
+def test_int8_keeps_the_names_of_the_layers_and_parts_from_float32_in_each(folders: Path) -> None:
+    paths = ["--video-path", folders / "data/videos", "--annotation-path", folders / "data/annotation.json"]
+    training = folders / "training"
+    given = ["--model", CARD, "--batch", BATCH]
+    done = stage("preprocess", *given, *paths, "--subset", "training", "--output", training)
+    assert done.returncode == 0, done.stderr
+    int8 = ["--precision", "int8", "--calibration", training, "--calibration-clips", 32]
+    more = ["--graph", folders / "graph", "--soc", "cpu", "--output", folders / "int8"]
+    done = stage("convert", *given, *more, *int8)
+    assert done.returncode == 0, done.stderr
+    done = drift(folders, folders / "int8", "--gate")
+    assert done.returncode == 1, done.stderr
+    found = figures(folders)
+    assert found["unmatched"] == []
+    layers = {layer["name"]: layer for layer in found["layers"]}
+    # Before the first integers stands the input's own arithmetic, which is exact.
+    assert found["layers"][0]["relative"] < 1e-6
+    convolutions = [layer for layer in layers.values() if layer["op"] == "Conv"]
+    assert len(convolutions) == 12 and all(1e-3 < layer["relative"] < 0.5 for layer in convolutions)
+    assert all(layer["cosine"] > 0.9 for layer in layers.values())
+    assert f"layer {found['layers'][0]['name']}" not in done.stderr and "first layer beyond a limit" in done.stdout
+
+
+def test_padding_counts_in_no_figure(folders: Path) -> None:
+    manifest = read_manifest(folders / "batches")
+    clips = manifest.files[1].clips
+    assert 0 < clips < BATCH
+    done = drift(folders, folders / "compiled", "--file", 2)
+    assert done.returncode == 0, done.stderr
+    assert figures(folders)["clips"] == clips and f"on {clips} clips" in done.stderr
+    reference = OnnxGraph(folders / "graph" / "model.onnx", BATCH)
+
+    class OffInThePadding:
+        def names(self) -> List[str]:
+            return reference.names()
+
+        def run(self, feed: np.ndarray, outputs: Sequence[str]) -> Dict[str, np.ndarray]:
+            values = reference.run(feed, outputs)
+            for value in values.values():
+                if value.ndim and len(value) == BATCH:
+                    value[clips:] += 1
+            return values
+
+    values = feed_of(folders, "batch_00001.bin").values
+    off = [
+        [layer.relative for layer in measure(reference, OffInThePadding(), Feed(manifest.tensor, values, items))]
+        for items in (clips, BATCH)
+    ]
+    assert max(off[0]) == 0 and max(off[1]) > 0.1
+
+
+def test_several_rows_per_item_are_cut_with_their_item(tmp_path: Path) -> None:
+    graph = Graph(4, clips=3)
+    write_graph(tmp_path / "graph", graph)
+    write_model(tmp_path / "compiled", graph)
+    write_batches(tmp_path / "batches", graph, clips_of(5, graph), 4)
+    paths = ["--graph", tmp_path / "graph", "--batches", tmp_path / "batches", "--output", tmp_path / "drift"]
+    done = stage("scripts.drift", *paths, "--against", tmp_path / "compiled", "--file", 2, "--gate")
+    assert done.returncode == 0, done.stderr
+    found = figures(tmp_path)
+    assert found["clips"] == 3 and found["unmatched"] == []
+    assert [layer["op"] for layer in found["layers"]][-1] == "Reshape"
+
+
+def feed_of(folders: Path, name: str = "batch_00000.bin") -> Feed:
+    tensor = read_manifest(folders / "batches").tensor
+    return Feed(tensor, np.fromfile(folders / "batches" / name, np.uint8).reshape(tensor.shape), BATCH)
+
+
 def test_layers_are_computed_in_groups_with_the_same_result(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reference = OnnxGraph(folders / "graph" / "model.onnx", BATCH)
-    feed = np.fromfile(folders / "batches" / "batch_00000.bin", np.uint8).reshape(BATCH, 3, 16, 64, 64)
-    other = open_side(folders / "compiled", reference.layers, BATCH)
+    feed = feed_of(folders)
+    other = open_side(folders / "compiled", reference.layers, feed.tensor)
     whole = list(measure(reference, other, feed))
     monkeypatch.setattr("scripts.drift_figures._CHUNK_BYTES", 1 << 20)
     grouped = list(measure(reference, other, feed))
@@ -172,7 +244,7 @@ def dumps(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dumps") / "20261124101500" / "0" / "model" / "1" / "0"
     folder.mkdir(parents=True)
     graph = OnnxGraph(folders / "graph" / "model.onnx", BATCH)
-    feed = np.fromfile(folders / "batches" / "batch_00000.bin", np.uint8).reshape(BATCH, 3, 16, 64, 64)
+    feed = feed_of(folders).values
     for number, (layer, values) in enumerate(zip(graph.layers, graph.run(feed, graph.names()).values())):
         values = values.astype(np.float16)
         if layer.name.endswith(BROKEN):
@@ -249,6 +321,10 @@ def test_a_damaged_dump_is_one_line(data: bytes, words: str, tmp_path: Path) -> 
 def _wrong(folders: Path, tmp_path: Path) -> List[tuple]:
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.onnx").write_bytes(b"nothing")
+    write_frozen(tmp_path / "frozen")
+    write_batches(
+        tmp_path / "two", Graph(dtype="uint8", shape=(3, 16, 64, 64)), np.zeros((2, 3, 16, 64, 64), np.uint8), 2
+    )
     other = tmp_path / "Relu.elsewhere.1.2.1764000000123456"
     other.write_bytes(dump_file(np.zeros((1, 2), np.float32), 1, 2))
     return [
@@ -259,6 +335,12 @@ def _wrong(folders: Path, tmp_path: Path) -> List[tuple]:
         (folders / "compiled", ("--file", 99), "there are 2 batch files, not 99"),
         (folders / "compiled", ("--batches", tmp_path), "run python -m preprocess first"),
         (folders / "compiled", ("--graph", tmp_path), "run make graph first"),
+        (folders / "compiled", ("--graph", tmp_path / "frozen"), "is a graph of format 'pb': only the layers of ONNX"),
+        (
+            folders / "compiled",
+            ("--batches", tmp_path / "two"),
+            "the batches hold 2 clips, the model was compiled for 4",
+        ),
     ]
 
 
