@@ -237,11 +237,9 @@ $(ACCURACY): $(SCORES) FORCE
 	  $(call option,--activation,ACTIVATION) $(call option,--ties,TIES) $(call option,--mean-class,MEAN_CLASS) \
 	  $(call option,--first-videos,FIRST_VIDEOS) $(call option,--batch-accuracy,BATCH_ACCURACY)
 
-# The training split stays listed once it is there: another annotation would be another manifest, and runs of before and
-# after could not be compared.
 $(DEMO): FORCE $(CORE_READY)
 	@$(CORE) -m scripts.demo_dataset build/demo_data --quiet \
-	  --subset $(if $(INT8)$(filter-out validation,$(SUBSET))$(wildcard $(dir $(DEMO))videos/*/*_train_*),all,validation)
+	  --subset $(if $(INT8)$(filter-out validation,$(SUBSET)),all,validation)
 
 $(VENV)/core/.ready: requirements/core.txt requirements/openvino.txt
 	$(VENV_PYTHON) -m venv $(VENV)/core

@@ -3,7 +3,9 @@
     python -m scripts.demo_dataset build/demo_data --subset validation
 
 writes ``OUTPUT/videos/<label>/<id>.mp4`` and, last, ``OUTPUT/annotation.json``. A video depends on the seed and on its
-id alone: not on the number of workers, of videos or on the subset asked for. A second run finds it up to date.
+id alone: not on the number of workers, of videos or on the subset asked for. The annotation lists both subsets,
+whichever is rendered: batches from before the other one was stay those of the same annotation, and their runs can be
+compared. A second run finds the dataset up to date.
 """
 
 from __future__ import annotations
@@ -61,11 +63,11 @@ def _parser() -> Parser:
 def _render(args: argparse.Namespace) -> int:
     from pipeline.artifact import folder_lock
 
-    subsets = list(PER_CLASS) if args.subset == "all" else [args.subset]
-    videos = plan_videos(args.seed, {subset: args.videos_per_class or PER_CLASS[subset] for subset in subsets})
+    listed = plan_videos(args.seed, {subset: args.videos_per_class or number for subset, number in PER_CLASS.items()})
+    videos = [video for video in listed if args.subset in ("all", video.subset)]
     folder, console = Path(args.output), Console("demo_dataset", args.quiet)
     with folder_lock(folder):
-        made = make_dataset(folder, videos, args.seed, args.workers, console)
+        made = make_dataset(folder, videos, listed, args.seed, args.workers, console)
     frames = sum(video.frames for video in videos)
     state = f"{made} rendered" if made else "up to date"
     console.result(f"{folder / _ANNOTATION}: {len(videos)} videos, {frames} frames, {state}")
@@ -113,8 +115,10 @@ def annotation(videos: Sequence[Video]) -> Dict[str, Any]:
     return {"labels": list(LABELS), "database": database}
 
 
-def make_dataset(folder: Path, videos: Sequence[Video], seed: int, workers: int, console: Console) -> int:
-    """Render what is missing of ``videos`` into ``folder`` and write the annotation.
+def make_dataset(
+    folder: Path, videos: Sequence[Video], listed: Sequence[Video], seed: int, workers: int, console: Console
+) -> int:
+    """Render what is missing of ``videos`` into ``folder`` and write the annotation of all that are ``listed``.
 
     Returns:
         The number of videos rendered; 0 means that nothing was out of date.
@@ -124,7 +128,7 @@ def make_dataset(folder: Path, videos: Sequence[Video], seed: int, workers: int,
     _drop_other_seeds(folder, seed)
     todo = [video for video in videos if not _path(folder, video).is_file()]
     _render_all(folder, todo, workers, console)
-    text = json.dumps(annotation(videos), indent=1) + "\n"
+    text = json.dumps(annotation(listed), indent=1) + "\n"
     path = folder / _ANNOTATION
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         # Newer than this script, so that make does not call it again.

@@ -245,9 +245,28 @@ def test_int8_and_float32_stand_side_by_side(chain: Chain) -> None:
     assert accuracy["video"]["top-1"]["hits"] == compared["int8"]["hits"]
     assert accuracy["origin"]["precision"] == "int8"
     assert chain.make("accuracy", **{**given, "PRECISION": "f32"}).returncode == 0
+    _compared(chain, given)
     refused_batches = chain.make("om", **given, BATCH="1,4")
     assert refused_batches.returncode == 2
     assert "PRECISION=int8 takes one batch size" in refused_batches.stderr
+
+
+def _compared(chain: Chain, given: dict) -> None:
+    """Compare the two runs, and look for the layers in which they part."""
+    results, output = chain.root / "int8" / "results", ROOT / "build" / "compare"
+    before = set(output.glob("*"))
+    done = chain.make("compare", A=results / "cpu-b10", B=results / "cpu-b10-int8", STRIPS=1, **given)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for made in set(output.glob("*")) - before:
+        shutil.rmtree(made)
+    assert "1. input tensors: the same" in done.stdout and "The first that differs: logits" in done.stdout
+    (rate,) = [line for line in done.stdout.splitlines() if line.startswith("throughput, compute")]
+    assert "-" not in rate.split() and "McNemar p = " in done.stdout
+    done = chain.make("drift", **given)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads((chain.root / "int8" / "drift" / "drift.json").read_text())
+    assert found["against"].endswith("cpu-b10-int8/") and found["unmatched"] == []
+    assert max(layer["relative"] for layer in found["layers"]) > 0.01
 
 
 def test_help_lists_every_target_with_its_variables() -> None:

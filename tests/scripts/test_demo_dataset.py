@@ -70,7 +70,10 @@ def test_a_second_run_finds_it_up_to_date(tmp_path: Path) -> None:
     lost.rename(lost.with_name(".partial-" + lost.name))
     assert "1 rendered" in make(tmp_path, "--subset", "validation")
     assert pictures(tmp_path) == before
+    listed = (tmp_path / "annotation.json").read_bytes()
     assert "8 rendered" in make(tmp_path, "--subset", "all")
+    # Batches of before stay those of the annotation.
+    assert (tmp_path / "annotation.json").read_bytes() == listed
     assert before.items() < pictures(tmp_path).items()
 
 
