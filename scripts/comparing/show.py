@@ -61,9 +61,12 @@ def speed_rows(found: Comparison) -> List[Any]:
     rates = {"compute": "compute_rate", "wall": "wall_rate", "device_alone": "device_alone"}
     rows: List[Any] = []
     for row in found.speed:
-        name = say(rates[row.name]) if row.name in rates else say("latency_of", name=row.name)
-        unit = f" ({row.unit})"
-        rows.append((Text(name.en + unit, name.zh + unit), row.a, row.b, row.ratio))
+        if row.name in rates:
+            name = say("rate_of", name=say(rates[row.name]))
+        else:
+            known = {"mean": say("of_mean"), "max": say("of_max")}
+            name = say("latency_of", name=known.get(row.name, row.name), unit=row.unit)
+        rows.append((name, row.a, row.b, row.ratio))
     return rows
 
 

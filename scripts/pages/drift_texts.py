@@ -26,7 +26,7 @@ TEXTS: Dict[str, Tuple[str, str]] = {
     "drift_about": (
         "An error travels to every later layer. Added: relative error over that of the layers it reads (1e-5 or more). "
         "The dashed line is the limit.",
-        "误差会传到其后的每一层。新增：相对误差与其输入层相对误差之比（至少按 1e-5 计）。虚线为限值。",
+        "误差会传到其后的每一层。“新增”为该层相对误差与其输入层相对误差（至少按 1e-5 计）之比。虚线为限值。",
     ),
-    "unmatched": ("{count} layers have no counterpart on the other side.", "{count} 层在另一侧没有对应。"),
+    "unmatched": ("{count} layers have no counterpart on the other side.", "{count} 层在另一侧没有对应层。"),
 }

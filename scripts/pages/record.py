@@ -21,7 +21,7 @@ def facts(run: Run, card: Optional[Card]) -> List[Row]:
     title = f"{origin.card} ({card.title})" if card and card.title else origin.card
     compiled, manifest = run.compiled, run.manifest
     engine = " ".join(part for part in (origin.engine, origin.engine_version) if part)
-    count = "absent videos are left out" if rules.ignore else "absent videos count as wrong"
+    absent = say("absent_ignored" if rules.ignore else "absent_wrong")
     counted = ", ".join(f"{name}={value}" for name, value in to_dict(rules).items() if name != "ignore")
     rows = [
         (say("model"), title),
@@ -35,7 +35,7 @@ def facts(run: Run, card: Optional[Card]) -> List[Row]:
         (say("input"), str(manifest.tensor) if manifest else None),
         (say("layout"), origin.layout),
         (say("transform"), _transform(run)),
-        (say("rules"), f"{counted}; {count}"),
+        (say("rules"), Text(f"{counted}. {absent.en}", f"{counted}。{absent.zh}")),
         (say("score_files"), origin.format),
         (say("parity"), _parity(run)),
         (say("host"), _host(run)),
@@ -57,12 +57,12 @@ def _transform(run: Run) -> Optional[str]:
     )
 
 
-def _parity(run: Run) -> Optional[str]:
+def _parity(run: Run) -> Optional[Text]:
     if run.graph is None:
         return None
     found = run.graph.parity
-    apart = f"largest difference {found.max_abs_diff:.2e}, cosine {found.cosine:.9f}"
-    return f"{found.reference}: {apart}, {found.clips} clips"
+    figures = {"apart": f"{found.max_abs_diff:.2e}", "cosine": f"{found.cosine:.9f}"}
+    return say("parity_found", reference=found.reference, clips=found.clips, **figures)
 
 
 def _host(run: Run) -> Optional[str]:

@@ -111,7 +111,7 @@ def test_a_chinese_reader_is_met_in_chinese(pages: Dict[str, Path]) -> None:
     opened = Browser(language="zh-CN")
     try:
         opened.open(pages["compare"])
-        assert "两次运行在何处分歧" in opened.find("main").text
+        assert "两次运行的差异始于何处" in opened.find("main").text
     finally:
         opened.close()
 

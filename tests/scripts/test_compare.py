@@ -118,6 +118,7 @@ def test_lost_and_gained_videos_are_named_and_shown(case: Case, capsys: pytest.C
     assert text.count('<div class="film">') == 4
     assert "Right in A, wrong in B" in text and "A 正确，B 错误" in text
     assert "3 videos lost, 1 gained, McNemar p = 0.625" in capsys.readouterr().out
+    assert "latency, mean (ms)" in text and "时延，平均（ms）" in text and "（片段/秒）" in text
 
 
 def test_the_gate_says_both_figures(case: Case, capsys: pytest.CaptureFixture) -> None:

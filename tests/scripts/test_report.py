@@ -126,9 +126,11 @@ def test_the_page_says_what_was_run_and_what_came_out(case: Case) -> None:
         "made_up (A made-up model)",
         accuracy["origin"]["fingerprint"],
         "python -m postprocess --model made_up",
+        "Videos without scores count as wrong.</span>",
+        "batch_accuracy=0。没有得分的视频计为错误。",
         "openvino 1",
         "published",
-        "公开值",
+        "公布值",
     ):
         assert text in page, text
     drawn = data_of(page)["charts"]
