@@ -135,12 +135,14 @@ def _logits(found: Optional[Drift]) -> Check:
 
 def _rules(a: Run, b: Run) -> Check:
     mine, yours = to_dict(a.accuracy.rules), to_dict(b.accuracy.rules)
-    fields = [(name, str(value), str(yours[name])) for name, value in mine.items() if value != yours[name]]
+    # Both runs are judged by the k of this comparison, whatever their own tables had.
+    fields = [(n, str(value), str(yours[n])) for n, value in mine.items() if n != "k" and value != yours[n]]
+    settings = len(fields)
     changed = _changed_truth(a.scores, b.scores)
     fields += [("truth", str(changed[name][0]), f"{changed[name][1]} ({name})") for name in list(changed)[:1]]
     if not fields:
         return Check("rules", SAME, Note("same_rules"))
-    return Check("rules", DIFFERS, Note("rules_differ", {"count": len(changed)}), fields)
+    return Check("rules", DIFFERS, Note("rules_differ", {"settings": settings, "count": len(changed)}), fields)
 
 
 def _changed_truth(a: Scores, b: Scores) -> Dict[str, Tuple[str, str]]:

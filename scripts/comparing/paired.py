@@ -20,6 +20,7 @@ class Paired:
         k: A video is right if its class is among the ``k`` best.
         lost: Videos that only run A has right, ``gained`` those that only run B has right.
         only_a: Videos that only run A counts, ``only_b`` those that only run B counts; in none of the figures.
+        absent_a: Videos in the figures that have no scores in run A and count as wrong there, ``absent_b`` those of B.
         difference: Accuracy of B minus that of A, with a 95 % interval (Bonett and Price, Br. J. Math. Stat. Psychol.
             65, 2012).
         p: Two-sided exact test of McNemar (1947): how often chance alone moves as many videos so unevenly.
@@ -32,6 +33,8 @@ class Paired:
     gained: List[str]
     only_a: int
     only_b: int
+    absent_a: int
+    absent_b: int
     difference: float
     low: float
     high: float
@@ -53,6 +56,8 @@ def paired(a: Run, b: Run, k: int) -> Paired:
         gained=gained,
         only_a=len(mine) - len(shared),
         only_b=len(yours) - len(shared),
+        absent_a=len(set(shared) - set(a.scores.ids)),
+        absent_b=len(set(shared) - set(b.scores.ids)),
         difference=difference,
         low=low,
         high=high,

@@ -82,6 +82,8 @@ def verdict(found: Paired) -> str:
 def _accuracy(console: Console, found: Paired) -> None:
     if found.only_a or found.only_b:
         console.result(str(say("over_common", count=found.a.total, only_a=found.only_a, only_b=found.only_b)))
+    if found.absent_a or found.absent_b:
+        console.result(str(say("without_scores", a=found.absent_a, b=found.absent_b)))
     head = [f"top-{found.k}, videos", "hits/total", "accuracy", "95 % interval"]
     rows = [[name, f"{item.hits}/{item.total}", *_interval(item)] for name, item in (("A", found.a), ("B", found.b))]
     span = f"{100 * found.low:+.2f} to {100 * found.high:+.2f}"

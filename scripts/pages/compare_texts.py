@@ -56,8 +56,8 @@ TEXTS: Dict[str, Tuple[str, str]] = {
     ),
     "same_rules": ("the same rules and the same true classes", "规则和真实类别都相同"),
     "rules_differ": (
-        "the rules differ, or the true classes ({count} videos)",
-        "规则不同，或真实类别不同（{count} 个视频）",
+        "{settings} settings differ, and the true classes of {count} videos",
+        "{settings} 项设置不同，{count} 个视频的真实类别不同",
     ),
     "not_compared": (
         "The inputs were prepared differently, so the accuracies are not compared; --different-inputs does it all the "
@@ -71,6 +71,10 @@ TEXTS: Dict[str, Tuple[str, str]] = {
     "over_common": (
         "Over the {count} videos that both runs count; {only_a} are counted by A alone and {only_b} by B alone.",
         "基于两次运行都计入的 {count} 个视频；另有 {only_a} 个仅 A 计入，{only_b} 个仅 B 计入。",
+    ),
+    "without_scores": (
+        "{a} of them have no scores in A and {b} have none in B: there they count as wrong, and no strip shows them.",
+        "其中 {a} 个在 A 中没有得分，{b} 个在 B 中没有得分：在该次运行中计为错误，也不显示帧。",
     ),
     "difference": ("B minus A, points", "B 减 A，百分点"),
     "lost": ("right in A only", "仅 A 正确"),

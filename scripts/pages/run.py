@@ -150,6 +150,9 @@ def load(folders: Folders, annotation: Optional[str] = None) -> Run:
 
 
 def _scores(path: Path, accuracy: Accuracy, annotation: Optional[str]) -> Scores:
+    if not path.is_file():
+        todo = "copy the scores.npz that was counted beside it, or run python -m postprocess on the score folder"
+        raise RequestError("no such file", path, todo)
     scores = archive.read(path)
     if not scores.ids:
         raise RequestError("holds no scored video", path, "look at what python -m postprocess says about the scores")

@@ -146,6 +146,25 @@ def test_triage_names_the_logits(case: Case, capsys: pytest.CaptureFixture) -> N
     assert found(case)["triage"][1]["verdict"] == "differs"
 
 
+def test_another_k_is_no_difference(case: Case, capsys: pytest.CaptureFixture) -> None:
+    a, b = case.run("a", case.logits(), rules=Rules(3, "softmax")), case.run("b", case.logits())
+    assert run(case, a, b) == 0
+    assert "Nothing that is known differs." in capsys.readouterr().out
+
+
+def test_videos_without_scores_are_told_apart_from_wrong_ones(case: Case, capsys: pytest.CaptureFixture) -> None:
+    logits = case.logits(lead=9.0)
+    a = case.run("a", logits)
+    part = Case(case.root / "part", ids=case.ids[:38])
+    lost = [Absent(name, case.labels[case.truth[n]], "missing", "no file") for n, name in enumerate(case.ids[38:], 38)]
+    b = part.run("b", logits[:76], absent=lost)
+    assert run(case, a, b) == 0
+    pair = found(case)["accuracy"]
+    assert (pair["a"]["total"], len(pair["lost"]), pair["absent_a"], pair["absent_b"]) == (40, 2, 0, 2)
+    words = "0 of them have no scores in A and 2 have none in B"
+    assert words in capsys.readouterr().out and words in page(case) and "2 个在 B 中没有得分" in page(case)
+
+
 def test_triage_names_the_rules(case: Case, capsys: pytest.CaptureFixture) -> None:
     a = case.run("a", case.logits())
     b = case.run("b", case.logits(), rules=Rules(1, "softmax", max_clips=1))

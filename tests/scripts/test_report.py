@@ -313,6 +313,16 @@ def test_wrong_requests_are_refused_in_one_line(case: Case, tmp_path: Path) -> N
     )
 
 
+def test_results_counted_again_elsewhere_need_their_scores(case: Case, tmp_path: Path) -> None:
+    results = case.run("a", case.logits())
+    again = ["--from-scores", results / "scores.npz", "--output", tmp_path / "again", "-k", 2]
+    assert stage("postprocess", "--model", case.card, *again).returncode == 0
+    done = stage("scripts.report", "--model", case.card, "--results", tmp_path / "again")
+    refused(done, "scores.npz: no such file; copy the scores.npz that was counted")
+    (tmp_path / "again" / "scores.npz").write_bytes((results / "scores.npz").read_bytes())
+    assert "top-2, videos" in make(case, tmp_path / "again")
+
+
 def test_results_that_do_not_belong_together_are_refused(case: Case, capsys: pytest.CaptureFixture) -> None:
     results = case.run("a", case.logits())
     other = case.run("b", case.logits(seed=5, lead=0.5))
