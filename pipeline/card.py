@@ -235,7 +235,7 @@ class Card:
         path = CARDS / "labels" / f"{self.dataset.labels}.txt"
         if not path.is_file():
             raise RequestError(f"dataset.labels names {path.name}, which is not in {path.parent}", self.path)
-        lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+        lines = (line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
         return [line for line in lines if line]
 
     def resolve(self, path: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.errors import RequestError
+from pipeline.frame_names import is_frame_format
 from pipeline.naming import is_plain_name
 from pipeline.tensor import DTYPES
 
@@ -60,6 +61,10 @@ def check(card: Card) -> None:
             raise RequestError(f"{key} is {value}, expected 1 or more", card.path)
     if not is_plain_name(card.dataset.name):
         raise RequestError(f"dataset.name is {card.dataset.name!r}, expected a plain name", card.path)
+    if not is_frame_format(card.dataset.frame_name):
+        raise RequestError(
+            f"dataset.frame_name is {card.dataset.frame_name!r}, expected a name such as image_{{:05d}}.jpg", card.path
+        )
     if card.export.softmax and card.scores.activation == "softmax":
         raise RequestError(
             "export.softmax and scores.activation softmax are the same step twice",

@@ -231,7 +231,8 @@ def _lines(path: Path, todo: str) -> List[Tuple[int, str]]:
     if not path.is_file():
         raise RequestError("no such file", path, todo)
     try:
-        text = path.read_text(encoding="utf-8")
+        # Editors on Windows begin UTF-8 with a mark.
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise RequestError("is not a text file in UTF-8", path, todo) from None
     return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]

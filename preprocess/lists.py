@@ -21,8 +21,8 @@ def read(path: str, subset: str, card: Card) -> Annotation:
     say which, so all of its lines are taken as ``subset``.
 
     Raises:
-        RequestError: missing or empty file, other columns, a number that is none, a label outside the card's, a video
-            that occurs twice, or a card without labels.
+        RequestError: missing or empty file, other columns, a number that is none, a label outside the card's or
+            of another class than the folder's, a video that occurs twice, or a card without labels.
     """
     columns = _COLUMNS[card.dataset.format]
     labels = card.labels()
@@ -40,7 +40,8 @@ def read(path: str, subset: str, card: Card) -> Annotation:
 
 def _lines(path: str) -> List[str]:
     try:
-        with open(path, encoding="utf-8") as stream:
+        # Editors on Windows begin UTF-8 with a mark.
+        with open(path, encoding="utf-8-sig") as stream:
             return stream.read().splitlines()
     except FileNotFoundError:
         raise RequestError("no such file", path, "pass --annotation-path FILE with the list of videos") from None
@@ -50,7 +51,7 @@ def _lines(path: str) -> List[str]:
 
 def _entry(line: str, where: str, columns: Tuple[str, ...], labels: List[str], first_frame: int, path: str) -> Entry:
     fields = line.strip().rsplit(maxsplit=len(columns) - 1)
-    if len(fields) != len(columns) or _is_number(fields[0].split()[-1]):
+    if len(fields) != len(columns) or any(map(_is_number, fields[0].split()[1:][-1:])):
         raise RequestError(f"{where} is {line.strip()!r}, expected {' '.join(columns)}", path, _todo(line, columns))
     for field, column in zip(fields[1:], columns[1:]):
         if not _is_number(field):
@@ -61,6 +62,13 @@ def _entry(line: str, where: str, columns: Tuple[str, ...], labels: List[str], f
             f"{where}: label {label} of {name!r} is outside the card's 0..{len(labels) - 1}",
             path,
             "labels count from 0; pass the list of this model's dataset",
+        )
+    folder = os.path.basename(os.path.dirname(fields[0].rstrip("/")))
+    if folder in labels and folder != labels[label]:
+        raise RequestError(
+            f"{where}: label {label} is {labels[label]!r} by the card's labels, but {folder!r} here",
+            path,
+            "choose with --set dataset.labels=NAME the label list whose class order this list has, from 0",
         )
     segment = (first_frame, first_frame + int(fields[1])) if len(fields) == 3 else None
     return Entry(name, labels[label], segment, fields[0])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Dict, Iterator, Optional, Sequence, Tuple
+from typing import Collection, Dict, Iterator, Optional, Sequence, Tuple
 
 from pipeline.artifact import digest_of
 from pipeline.card import Dataset
+from pipeline.frame_names import FrameNames
 from preprocess.entries import Entry
 from preprocess.errors import BadVideoError
 from preprocess.frames import Frame
@@ -102,7 +103,8 @@ def index_frames(source: Source, segment: Optional[Tuple[int, int]]) -> FrameInd
         segment: The frames that are wanted, [first, last + 1]; None for all of them.
 
     Raises:
-        BadVideoError: the video file cannot be opened or is cut off, a frame file is missing, or there is none.
+        BadVideoError: the video file cannot be opened or is cut off, a frame file is missing, the folder holds frames
+            before the first number, or none.
     """
     if source.kind == "video":
         about = os.stat(source.path)
@@ -119,12 +121,27 @@ def index_frames(source: Source, segment: Optional[Tuple[int, int]]) -> FrameInd
         if item is None:
             break
         stamps[number] = _stamp(item)
-    if segment is not None and len(stamps) < end - first:
+    if segment is None:
+        _check_whole(source, files, len(stamps))
+    elif len(stamps) < end - first:
         missing = source.frame_name.format(first + len(stamps))
         raise BadVideoError(f"its segment ends at frame {end - 1}, {missing} is missing")
-    if not stamps:
-        raise BadVideoError(f"folder holds no {source.frame_name.format(first)}")
     return FrameIndex(len(stamps), stamps)
+
+
+def _check_whole(source: Source, files: Collection[str], count: int) -> None:
+    """Refuse a folder of which ``count`` frames from the first number on would not be the whole video."""
+    names = FrameNames(source.frame_name, source.first_frame)
+    numbers = names.numbers(files) if len(files) > count else ()
+    if len(numbers) > count:
+        others = [number for number in sorted(numbers) if not 0 <= number - names.first < count]
+        frame = names.format.format(others[0])
+        if others[0] < names.first:
+            raise BadVideoError(f"frame {frame} comes before {names.name(0)}; --set dataset.first_frame={others[0]}")
+        raise BadVideoError(f"frame {names.name(count)} is missing, though {frame} is there")
+    if not count:
+        other = min((name for name in files if name[0] != "."), default="")
+        raise BadVideoError(f"folder holds no {names.name(0)}" + (f", but {other}" if other else ""))
 
 
 def _stamp(item: "os.DirEntry[str]") -> Tuple[int, int]:

@@ -21,10 +21,10 @@ from pipeline.command import Parser, count, positive, run, split_list
 from pipeline.console import Console
 from pipeline.errors import RequestError
 from pipeline.facts import usable_cores
+from pipeline.frame_names import FrameNames, frame_format
 from scripts import annotation_files
 from scripts.annotation_files import FORMATS, Counted
 from scripts.frame_counts import COMPAT_WORDS, COUNTERS, Answer, Question, count_frames
-from scripts.frame_names import FrameNames, frame_format
 from scripts.split_files import Listed, Split, kinetics_sizes, read_hmdb51, read_kinetics, read_ucf101
 
 _PROG = "python -m scripts.annotate"

@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence
 
-from scripts.frame_names import FrameNames
+from pipeline.frame_names import FrameNames
 
 _SHORT = {"training": "train", "validation": "val", "testing": "test"}
 

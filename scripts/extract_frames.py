@@ -17,7 +17,7 @@ from pipeline.command import Parser, count, positive, run, split_list
 from pipeline.console import Console
 from pipeline.errors import RequestError
 from pipeline.facts import usable_cores
-from scripts.frame_names import FrameNames, frame_format
+from pipeline.frame_names import FrameNames, frame_format
 from scripts.frame_profiles import PROFILES
 from scripts.jpeg_frames import Settings
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import List
 
-from scripts.frame_names import FrameNames
+from pipeline.frame_names import FrameNames
 
 COUNTERS = ("auto", "folder", "decode", "packets")
 # Every name that holds the word counts as a frame, unless it starts with a dot.

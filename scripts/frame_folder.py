@@ -11,8 +11,8 @@ from typing import Any, Dict, Optional
 
 from pipeline.artifact import PARTIAL_PREFIX, read_json, sha256_file, write_json
 from pipeline.errors import RequestError
+from pipeline.frame_names import FrameNames
 from pipeline.typed import from_dict, to_dict
-from scripts.frame_names import FrameNames
 from scripts.jpeg_frames import BadVideoError, Settings, jpeg_frames
 
 _RECORD = ".frames.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Dict
 
-from scripts.frame_names import FrameNames
+from pipeline.frame_names import FrameNames
 from scripts.jpeg_frames import Settings
 
 

@@ -127,7 +127,7 @@ def _write_lists(videos: Path, output: Path, args: argparse.Namespace, console: 
 def _read_labels(path: Path) -> List[str]:
     """Read class names, one per line, with or without a number before them."""
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except FileNotFoundError:
         raise RequestError("no such file", path, "check --labels") from None
     except UnicodeDecodeError:

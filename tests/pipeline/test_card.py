@@ -53,6 +53,11 @@ def test_other_depths_by_override(depth: int) -> None:
         ("transform.std=[1, 0, 1]", "std and scale not 0"),
         ("transform.resize=100", "transform.size 112 is larger than transform.resize 100"),
         ("clips.stride=0", "clips.stride is 0, expected 1 or more"),
+        (
+            "dataset.frame_name=image_%05d.jpg",
+            "dataset.frame_name is 'image_%05d.jpg', expected a name such as image_{:05d}",
+        ),
+        ("dataset.frame_name={}{}.jpg", "expected a name such as image_{:05d}.jpg"),
         ("clips.sampler=spread", "clips.span is 0, expected 1 or more"),
         ("transform.rule=box", "transform.long is 0, expected 1 or more"),
         ("input.layout=NKCTHW", "input.layout NKCTHW takes the same number of clips of every video"),

@@ -101,6 +101,31 @@ def test_paths_may_be_absolute_hold_blanks_and_end_in_a_slash(plain: ListSet) ->
     assert [video.id for video in plain.made().videos] == ["v four", "v_1"]
 
 
+def test_a_list_of_windows_and_folders_that_are_called_by_numbers(plain: ListSet) -> None:
+    (plain.videos / "Biking/v_3").rename(plain.videos / "0007")
+    plain.list.write_bytes("\ufeffArchery/v_1 2\r\nBiking/v_2 10\r\n0007 10\r\n".encode())
+    assert [video.id for video in plain.made().videos] == ["v_1", "v_2", "0007"]
+
+
+def test_frames_of_whole_videos_that_are_not_all_there_are_told(plain: ListSet) -> None:
+    """A gap must not make a shorter video of a long one, nor a first frame of another number shift all."""
+    (plain.videos / "Archery/v_1/image_00007.jpg").unlink()
+    first = plain.videos / "Biking/v_2/image_00001.jpg"
+    first.with_name("image_00000.jpg").write_bytes(first.read_bytes())
+    for name in (plain.videos / "Biking/v_3").iterdir():
+        name.rename(name.with_name(name.name.replace("image", "img")))
+    write_frames(plain.videos / "Biking/v_4", 4, 20, _SIZE)
+    (plain.videos / "Biking/v_4/notes.jpg").write_bytes(b"")
+    plain.write("Archery/v_1 2", "Biking/v_2 10", "Biking/v_3 10", "Biking/v_4 10")
+    manifest = plain.made()
+    assert [video.id for video in manifest.videos] == ["v_4"]
+    assert {item.id: item.reason for item in manifest.skipped} == {
+        "v_1": "frame image_00007.jpg is missing, though image_00008.jpg is there",
+        "v_2": "frame image_00000.jpg comes before image_00001.jpg; --set dataset.first_frame=0",
+        "v_3": "folder holds no image_00001.jpg, but img_00001.jpg",
+    }
+
+
 def test_ids_take_the_label_where_the_names_are_not_enough(plain: ListSet) -> None:
     (plain.videos / "Biking/v_2").rename(plain.videos / "Biking/v_1")
     plain.write("Archery/v_1 2", "Biking/v_1 10")
@@ -125,6 +150,10 @@ def test_frames_beyond_the_listed_number_are_left_out_and_missing_ones_told(raw:
         ("Biking/v_2 ten", ("line 2: <label> is 'ten', expected a whole number",)),
         ("Biking/v_2 -1", ("line 2: <label> is '-1'",)),
         ("Biking/v_2 101", ("line 2: label 101 of 'v_2' is outside the card's 0..100", "labels count from 0")),
+        (
+            "Biking/v_2 11",
+            ("line 2: label 11 is 'Billiards' by the card's labels, but 'Biking' here", "dataset.labels="),
+        ),
         ("Archery/v_1 2", ("'Archery-v_1' occurs twice ('Archery/v_1' and 'Archery/v_1')",)),
         (".. 2", ("video '..' has no plain name",)),
     ],

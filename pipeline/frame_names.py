@@ -9,7 +9,7 @@ from typing import Iterable, List, Optional, Set
 
 from pipeline.naming import is_plain_name
 
-_FIELD = re.compile(r"[^{}]*\{(?::0?\d*d)?\}[^{}]*\.jpg")
+_FIELD = re.compile(r"[^{}]*\{(?::0?\d*d)?\}[^{}]*")
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,13 @@ class FrameNames:
         return {number for number in found if number is not None}
 
 
+def is_frame_format(text: str) -> bool:
+    """True for a file name with one field for the number."""
+    return _FIELD.fullmatch(text) is not None and is_plain_name(text)
+
+
 def frame_format(text: str) -> str:
-    """Argparse type: a file name with one field for the number."""
-    if not _FIELD.fullmatch(text) or not is_plain_name(text):
+    """Argparse type: name of a JPEG file with one field for the number."""
+    if not is_frame_format(text) or not text.endswith(".jpg"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a name such as image_{{:05d}}.jpg or 0000{{}}.jpg")
     return text
