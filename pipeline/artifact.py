@@ -111,7 +111,8 @@ def read_json(path: PathLike, kind: str, version: int, todo: str) -> Dict[str, A
 def load_json(path: PathLike, todo: str) -> Any:
     """Parse a JSON file; a missing or malformed one is a RequestError that ends with ``todo``."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        # Editors on Windows begin UTF-8 with a mark.
+        text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise RequestError("no such file", path, todo) from None
     except (IsADirectoryError, PermissionError, UnicodeDecodeError) as error:
