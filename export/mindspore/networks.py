@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from mindspore import nn
 
+from export.entries import check_entries
 from export.mindspore.r2plus1d import R2Plus1d
 from export.mindspore.recognition import R2PLUS1D, R2PLUS1D_DEPTHS, RESNET3D, RESNET3D_DEPTHS
 from export.mindspore.resnet3d import ResNet3d
 from pipeline.card import Card
 from pipeline.errors import RequestError
+
+_BOTH = frozenset({"depth", "shortcut", "widen_factor"})
+_TAKES = {
+    RESNET3D: _BOTH | {"conv1_t_size", "conv1_t_stride", "no_max_pool", "same_padding"},
+    R2PLUS1D: _BOTH,
+}
 
 
 def build_network(card: Card) -> nn.Cell:
@@ -27,6 +34,7 @@ def build_network(card: Card) -> nn.Cell:
         )
     if card.input.layout != "NCTHW":
         raise RequestError(f"input.layout is {card.input.layout!r}, MindSpore's networks take NCTHW", card.path)
+    check_entries(card, _TAKES[model.network], f"MindSpore's {model.network}")
     if model.shortcut != "B":
         raise RequestError(f"model.shortcut is {model.shortcut!r}, MindSpore's networks have B", card.path)
     if int(64 * model.widen_factor) < 1 or (model.network == R2PLUS1D and int(45 * model.widen_factor) < 1):

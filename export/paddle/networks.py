@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import numpy as np
 import paddle
 from paddle import nn
 
+from export.entries import check_entries
 from export.paddle.c3d import ByteInput, C3d, Head
 from export.parity import statistics
-from pipeline.card import Card, Model
+from pipeline.card import Card
 from pipeline.errors import RequestError
 from pipeline.mean_volume import mean_volume_of
 
 _NETWORKS = ("c3d",)
 _LAYOUTS = ("NCTHW", "NKCTHW")
-# Entries of [model] that say something about a C3D of Paddle; another one would be ignored, which no card asks for.
-_TAKES = {"framework", "network", "classes", "checkpoint", "origin", "widen_factor"}
 
 
 def build_network(card: Card) -> C3d:
@@ -38,7 +35,7 @@ def build_network(card: Card) -> C3d:
         raise RequestError(
             f"input.layout is {card.input.layout!r}, Paddle networks take {' or '.join(_LAYOUTS)}", where
         )
-    _check_entries(card, where)
+    check_entries(card, {"widen_factor"}, "Paddle's c3d", pooled=False)
     if int(64 * card.model.widen_factor) < 1:
         raise RequestError(f"model.widen_factor is {card.model.widen_factor}, which leaves no channels", where)
     clips = card.input.shape[0] if "K" in card.input.layout else None
@@ -47,23 +44,6 @@ def build_network(card: Card) -> C3d:
         return C3d(card.input.shape[-4:], card.model.classes, card.model.widen_factor, head)
     except ValueError as error:
         raise RequestError(str(error), where, "set input.shape, clips.frames and transform.size") from None
-
-
-def _check_entries(card: Card, where: str) -> None:
-    for entry in fields(Model):
-        value = getattr(card.model, entry.name)
-        if entry.name not in _TAKES and value != entry.default:
-            raise RequestError(f"model.{entry.name} is {value!r}, which Paddle's c3d does not take", where, "remove it")
-    if card.export.pooling != "global":
-        raise RequestError(f"export.pooling is {card.export.pooling!r}, c3d has no pooling head", where, "remove it")
-    if card.export.batch_accuracy:
-        raise RequestError("export.batch_accuracy is for TensorFlow cards", where, "set it to false")
-    if card.export.average_clips and "K" not in card.input.layout:
-        raise RequestError(
-            f"export.average_clips is on, layout {card.input.layout} has no clips to average",
-            where,
-            "use input.layout NKCTHW, or let postprocess take the mean",
-        )
 
 
 def take_bytes(network: nn.Layer, card: Card) -> ByteInput:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Callable, Dict, FrozenSet, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
 
+from export.entries import check_entries
 from export.pytorch.c3d import C3d
 from export.pytorch.densenet3d import DenseNet3d
 from export.pytorch.pooling import SameMaxPool, make_pool
@@ -21,8 +22,6 @@ from pipeline.errors import RequestError
 
 _STEM = frozenset({"depth", "widen_factor", "stem_width", "conv1_t_size", "conv1_t_stride", "no_max_pool"})
 _RESIDUAL = _STEM | {"shortcut"}
-# What a card of any network says.
-_COMMON = frozenset({"framework", "network", "classes", "checkpoint", "origin"})
 _LAYOUTS = ("NCTHW", "NKCTHW")
 Size = Tuple[int, int, int]
 
@@ -74,7 +73,8 @@ def build_network(card: Card) -> nn.Module:
     if layout not in _LAYOUTS:
         raise RequestError(f"input.layout is {layout!r}, PyTorch networks take {' or '.join(_LAYOUTS)}", where)
     try:
-        _check_parameters(card)
+        family = FAMILIES[network]
+        check_entries(card, family.takes, network, family.pooled)
         return make_network(card.model, clip_of(card), card.export.pooling)
     except RequestError as error:
         raise RequestError(error.what, where, error.todo) from None
@@ -114,25 +114,6 @@ def describe_model(model: Model) -> str:
     """Return a network's name, with its depth where the family has several."""
     family = FAMILIES[model.network]
     return f"{family.arch or model.network}-{model.depth}" if "depth" in family.takes else model.network
-
-
-def _check_parameters(card: Card) -> None:
-    takes = FAMILIES[card.model.network].takes | _COMMON
-    for entry in fields(Model):
-        if entry.name not in takes and getattr(card.model, entry.name) != entry.default:
-            raise RequestError(
-                f"model.{entry.name} is {getattr(card.model, entry.name)!r}, which {card.model.network} does not take",
-                todo="remove it",
-            )
-    if not FAMILIES[card.model.network].pooled and card.export.pooling != "global":
-        raise RequestError(f"export.pooling is {card.export.pooling!r}, {card.model.network} has no pooling head")
-    if card.export.average_clips and "K" not in card.input.layout:
-        raise RequestError(
-            f"export.average_clips is on, layout {card.input.layout} has no clips to average",
-            todo="use input.layout NKCTHW, or let postprocess take the mean",
-        )
-    if card.export.batch_accuracy:
-        raise RequestError("export.batch_accuracy is for TensorFlow cards", todo="set it to false")
 
 
 def _sizes(family: Family, model: Model, clip: Clip) -> Tuple[Optional[Size], Optional[Size]]:

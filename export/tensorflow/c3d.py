@@ -15,6 +15,7 @@ from typing import Any, Dict, Mapping, Tuple
 
 import tensorflow as tf
 
+from export.entries import check_entries
 from pipeline.card import Card
 from pipeline.errors import RequestError
 
@@ -113,12 +114,14 @@ def c3d_of(card: Card) -> C3d:
     """Return the card's network.
 
     Raises:
-        RequestError: another network, an input layout other than NTHWC, or a factor that leaves no channels.
+        RequestError: another network, an entry it does not take, an input layout other than NTHWC, or a factor that
+            leaves no channels.
     """
     if card.model.network != "c3d":
         raise RequestError(f"model.network is {card.model.network!r}, TensorFlow checkpoints are of: c3d", card.path)
     if card.input.layout != "NTHWC":
         raise RequestError(f"input.layout is {card.input.layout!r}, TensorFlow networks take NTHWC", card.path)
+    check_entries(card, {"widen_factor", "same_padding", "dropout"}, "TensorFlow's c3d", pooled=False)
     network = C3d(card.input.shape, card.model.classes, card.model.widen_factor)
     if min(network.widths) < 1:
         raise RequestError(f"model.widen_factor {card.model.widen_factor} leaves a layer without channels", card.path)

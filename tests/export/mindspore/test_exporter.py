@@ -205,6 +205,8 @@ def test_command_shows_its_own_lines_and_nothing_of_mindspore(checkpoints: Check
         (("--set", "model.shortcut=A"), ("model.shortcut is 'A'", "have B")),
         (("--set", "model.depth=20"), ("model.depth is 20", "10, 18, 34, 50")),
         (("--set", "model.network=c3d"), ("model.network is 'c3d'", "resnet3d, r2plus1d")),
+        (("--set", "model.dropout=true"), ("model.dropout is True", "MindSpore's resnet3d does not take")),
+        (("--set", "export.batch_accuracy=true"), ("export.batch_accuracy is for TensorFlow",)),
         (("--set", "model.widen_factor=0.001"), ("widen_factor 0.001", "without channels")),
         (("--set", "model.conv1_t_stride=0"), ("conv1_t_stride is 0",)),
         (("--set", "input.layout=NTHWC", "--set", "input.shape=[8,32,32,3]"), ("'NTHWC'", "take NCTHW")),
