@@ -47,8 +47,13 @@ class Located:
     summary: Optional[Summary]
 
 
-def locate(folder: Path, files: Sequence[str]) -> Located:
+def locate(folder: Path, files: Sequence[str], unused: Sequence[str] = ()) -> Located:
     """Find the results of the batch files ``files`` in ``folder`` or in the only run below it.
+
+    Args:
+        folder: Of a run, or of runs.
+        files: Batch files whose results are read.
+        unused: Batch files whose results are not: every video in them was skipped while they were made.
 
     Raises:
         RequestError: no run or several; a name in two folders or with two endings; one result for two batch files;
@@ -59,7 +64,7 @@ def locate(folder: Path, files: Sequence[str]) -> Located:
     summary = _own_summary(run)
     found = _results_by_stem(run)
     paths = _ours(run, summary, files) if summary else _theirs(wanted, found)
-    return Located(run, paths, _extra(found, paths), summary)
+    return Located(run, paths, _extra(found, paths, unused), summary)
 
 
 def _stems(file: str) -> List[str]:
@@ -142,7 +147,7 @@ def _theirs(wanted: Dict[str, List[str]], found: Dict[str, List[Path]]) -> Dict[
     return paths
 
 
-def _extra(found: Dict[str, List[Path]], paths: Dict[str, Path]) -> List[Path]:
-    """Return the result files that are neither read nor further outputs (``_1``, ``_2`` ...) of a batch read."""
-    read = {path.stem for path in paths.values()}
+def _extra(found: Dict[str, List[Path]], paths: Dict[str, Path], unused: Sequence[str]) -> List[Path]:
+    """Return the result files that are neither of a batch nor further outputs (``_1``, ``_2`` ...) of one."""
+    read = {path.stem for path in paths.values()} | {stem for file in unused for stem in _stems(file)}
     return [path for stem, group in found.items() if re.sub(r"\d+$", "0", stem) not in read for path in group]

@@ -44,7 +44,7 @@ def read_scores(batches: Batches, folder: Path, output_dtype: Optional[str] = No
             that does not cover the outputs; NaN or infinity in a row that is used.
     """
     needed = [batches.files[number] for number in np.unique(batches.clips[:, 0])]
-    located = locate(folder, needed)
+    located = locate(folder, needed, sorted({*batches.files} - {*needed}))
     if located.summary is not None:
         _check_manifest(located.summary, batches, located.run / SUMMARY)
     batches = _by_rows(batches, located)

@@ -227,6 +227,24 @@ def test_missing_and_extra_files_are_told_apart(case: Case, capsys: pytest.Captu
     assert list(tops(case.results / "val.json")) == ["a", "c", "d", "e"]
 
 
+def test_results_of_files_in_which_every_video_was_skipped_are_no_strangers(
+    case: Case, capsys: pytest.CaptureFixture
+) -> None:
+    """What is found broken while the batches are made leaves its file behind, without a clip."""
+    case.build(six_classes(), layout="per-clip")
+    manifest = load(case.batches / "manifest.json")
+    (broken,) = [video for video in manifest["videos"] if video["id"] == "b"]
+    manifest["videos"].remove(broken)
+    manifest["skipped"].append({"id": "b", "label": broken["label"], "reason": "cut off"})
+    (case.batches / "manifest.json").write_text(json.dumps(manifest))
+    for write in (lambda: write_all(case.scores, case.arrays, "{first}_0"), case.own):
+        write()
+        assert case.run() == 0
+        shown = capsys.readouterr()
+        assert "not read" not in shown.err
+        assert "5 videos expected, 4 scored, 1 skipped" in shown.out
+
+
 def test_more_missing_videos_than_the_terminal_lists(case: Case, capsys: pytest.CaptureFixture) -> None:
     case.build(six_classes([f"v{number:02d}" for number in range(13)]), layout="per-video", batch=16)
     write_all(case.scores, {"v00.bin": case.arrays["v00.bin"]}, "{first}_0")
