@@ -55,6 +55,14 @@ def test_video_files_give_the_same_tensors_as_their_frames(small: SmallSet) -> N
     assert read_manifest(output).fingerprint.digest != read_manifest(small.output).fingerprint.digest
 
 
+def test_annotation_that_an_editor_on_windows_has_saved(small: SmallSet) -> None:
+    text = small.annotation.read_text().replace("}, ", "},\r\n")
+    small.annotation.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    done = stage("preprocess", *small.args())
+    assert done.returncode == 0, done.stderr
+    assert len(read_manifest(small.output).videos) == 4
+
+
 def test_whole_video_without_a_segment(small: SmallSet) -> None:
     write_video(small.root / "videos" / "walk" / "video_0.mp4", 0, 21, (24, 32), "mpeg4")
     small.database = {"video_0": {"subset": "validation", "annotations": {"label": "walk"}}}
