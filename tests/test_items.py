@@ -12,6 +12,7 @@ from PIL import Image
 
 from pipeline.manifest import read_manifest
 from pipeline.tensor import DYNAMIC
+from scripts import compare, report
 from tests.command import stage
 from tests.convert.graphs import Graph
 from tests.formula import frame
@@ -155,3 +156,20 @@ def test_predict_labels_videos_as_the_stages_do(root: Path, average: bool) -> No
     spans = [(clip.first, clip.last) for clip in read_manifest(root / "batches").videos[-1].slots()]
     expected_spans = [(spans[0][0], spans[-1][1])] if average else spans
     assert [(row["first"], row["last"]) for row in rows[-1 - len(expected_spans) : -1]] == expected_spans
+
+
+def test_pages_show_items_and_averaged_items_as_what_they_are(root: Path) -> None:
+    preprocessed(root)
+    places = ["--model", root / "tiny.toml", "--video-path", root / "rawframes", "--annotation-path", root / "list.txt"]
+    for name, average, words in (("rows", False, "clip 1 of 3, frames"), ("mean", True, "3 clips together, frames")):
+        write_model(root / "compiled" / name, Graph(DYNAMIC, clips=K, average=average, classes=8), batch=2)
+        folders = ["--batches", root / "batches", "--output"]
+        run("infer", root, "--compiled", root / "compiled" / name, *folders, root / "scores" / name)
+        run("postprocess", root, "--scores", root / "scores" / name, *folders, root / "results" / name)
+        assert report.main([str(arg) for arg in (*places, "--results", root / "results" / name, "--quiet")]) == 0
+        page = (root / "results" / name / "report.html").read_text(encoding="utf-8")
+        assert page.count('<div class="film">') == VIDEOS and words in page
+    sides = [root / "results" / "rows", root / "results" / "mean", "--output", root / "compared", "--quiet"]
+    assert compare.main([str(arg) for arg in (*sides, *places)]) == 0
+    logits = load(root / "compared" / "compare.json")["triage"][1]
+    assert (logits["verdict"], "one run has a row for each clip" in logits["why"]) == ("unknown", True)

@@ -73,8 +73,9 @@ def compare(a: Run, b: Run, k: int, different_inputs: bool, console: Console) ->
     """
     _refuse(a, b)
     tensors = check_tensors(a, b, console)
-    found = drift(a, b) if a.scores.origin.rows == b.scores.origin.rows and len(common_clips(a, b)[0]) else None
-    triage = [tensors, _logits(found), _rules(a, b)]
+    alike = a.scores.origin.rows == b.scores.origin.rows
+    found = drift(a, b) if alike and len(common_clips(a, b)[0]) else None
+    triage = [tensors, _logits(found, "no_common_clip" if alike else "other_rows"), _rules(a, b)]
     told = tensors.verdict != DIFFERS or different_inputs
     return Comparison(
         a=_side(a),
@@ -119,9 +120,9 @@ def _labels(a: Scores, b: Scores) -> str:
     return f"has other labels than run A: class {number} is {b.labels[number]!a}, in run A {a.labels[number]!a}"
 
 
-def _logits(found: Optional[Drift]) -> Check:
+def _logits(found: Optional[Drift], missing: str) -> Check:
     if found is None:
-        return Check("logits", UNKNOWN, Note("no_common_clip"))
+        return Check("logits", UNKNOWN, Note(missing))
     if found.identical:
         return Check("logits", SAME, Note("same_logits", {"clips": found.clips}))
     values: Dict[str, object] = {

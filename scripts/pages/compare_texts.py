@@ -49,6 +49,10 @@ TEXTS: Dict[str, Tuple[str, str]] = {
         "指纹一致；字节无法比较，因为 A 存为 {a}，B 存为 {b}",
     ),
     "no_common_clip": ("the runs have no clip in common", "两次运行没有共同的片段"),
+    "other_rows": (
+        "one run has a row for each clip, the other one for each video, whose clips its graph has averaged",
+        "一次运行每个片段一行，另一次每个视频一行（其计算图已对片段取平均）",
+    ),
     "same_logits": ("every number of {clips} clips is the same", "{clips} 个片段的每个数值都相同"),
     "logits_differ": (
         "cosine {cosine} (limit 0.99), relative Euclidean distance {relative} (0.05), KL {kl} (0.005), {clips} clips",
