@@ -110,7 +110,10 @@ def _default(a: Run, b: Run) -> Path:
 
 
 def _own(run: Run) -> str:
-    return (run.accuracy.origin.scores_sha256 or run.name)[:8]
+    """Return what tells runs of one name apart: where they lie, because two runners may give the same scores."""
+    from pipeline.artifact import digest_of
+
+    return digest_of(str(run.folders.results.resolve()))[:8]
 
 
 def _card(name: str, asked: bool) -> Optional[Card]:

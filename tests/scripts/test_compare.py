@@ -146,6 +146,12 @@ def test_triage_names_the_logits(case: Case, capsys: pytest.CaptureFixture) -> N
     assert found(case)["triage"][1]["verdict"] == "differs"
 
 
+def test_every_pair_of_runs_has_a_page_of_its_own(case: Case) -> None:
+    runs = [load(folders_of(case.run(name, case.logits()))) for name in ("a", "b", "c")]
+    folders = {compare._default(one, other) for one in runs for other in runs if one is not other}
+    assert len(folders) == 6 and all(folder.parent.name == "compare" for folder in folders)
+
+
 def test_another_k_is_no_difference(case: Case, capsys: pytest.CaptureFixture) -> None:
     a, b = case.run("a", case.logits(), rules=Rules(3, "softmax")), case.run("b", case.logits())
     assert run(case, a, b) == 0
