@@ -19,6 +19,8 @@ from scripts.stream_worker import Decode, begin, decode
 
 # How long to wait for a worker's note before looking whether the workers are still there.
 _LOOK_S = 0.05
+# Videos handed out beforehand, per worker: they last while the engine keeps the parent waiting.
+_AHEAD = 16
 # Memory for batches on their way, unless a single one is larger.
 _RING_BYTES = 256 << 20
 
@@ -103,7 +105,7 @@ class Feeder:
         for future in [future for future in self._running if future.done()]:
             self._running.remove(future)
             _result(future)
-        while len(self._running) < 2 * self.workers:
+        while len(self._running) < _AHEAD * self.workers:
             task = next(self._waiting, None)
             if task is None:
                 return

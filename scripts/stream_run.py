@@ -99,7 +99,9 @@ def _where(feeder: Feeder, clock: Clock) -> str:
     """Say where the time goes: how busy the decoding processes and the engine are, and how much decoding waits."""
     wall = max(clock.wall_s, 1e-9)
     each = wall * feeder.workers
-    shares = (feeder.spent.decoding / each, clock.compute_s / wall, feeder.spent.waiting / each)
+    # Where the device takes its own time, that is without the results that wait to be fetched.
+    alone = sum(sum(times) for times in clock.compute_ms.values()) / 1000
+    shares = (feeder.spent.decoding / each, (alone or clock.compute_s) / wall, feeder.spent.waiting / each)
     decode, infer, wait = (f"{100 * min(share, 1.0):.0f} %" for share in shares)
     return f"decoding {decode}, inferring {infer}, waiting for the engine {wait}"
 

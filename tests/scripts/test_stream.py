@@ -18,11 +18,15 @@ from tests.convert.graphs import Graph
 from tests.scripts.conftest import MakeVideo
 from tests.scripts.stream_case import SHAPE, LabelledSet, StreamCase, members
 
-_ENGINES = [("openvino", "openvino"), ("onnx", "onnxruntime"), ("om", "acl")]
+_ENGINES = [
+    ("openvino", "openvino", "uint8"),
+    ("openvino", "openvino", "float32"),
+    ("onnx", "onnxruntime", "uint8"),
+    ("om", "acl", "float32"),
+]
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "float32"])
-@pytest.mark.parametrize(("form", "engine"), _ENGINES)
+@pytest.mark.parametrize(("form", "engine", "dtype"), _ENGINES)
 def test_stream_equals_the_stages(tmp_path: Path, form: str, engine: str, dtype: str) -> None:
     # An .om is compiled for its batch from a graph with an open one.
     env = environment() if form == "om" else None
