@@ -99,7 +99,7 @@ def simulated(**knobs: object) -> Dict[str, str]:
     """Return the environment of a simulated NPU; see tests/cann_sim."""
     from tests.cann_sim import environment
 
-    return environment(**knobs)  # type: ignore[arg-type]
+    return environment(**knobs)
 
 
 def stage(name: str, *words: object) -> List[str]:
