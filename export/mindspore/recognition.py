@@ -1,6 +1,7 @@
 """What network a checkpoint belongs to, and how it differs from another, read from its names and shapes.
 
-Only names that are the same in PyTorch and MindSpore are looked at, so both kinds of checkpoint can be asked about.
+Both kinds of checkpoint can be asked about: the names that are looked at are the same in PyTorch and MindSpore, or
+looked for in both forms.
 """
 
 from __future__ import annotations
@@ -69,12 +70,26 @@ def describe(shapes: Shapes) -> Optional[Description]:
     if len(shapes.get("layer1.0.conv1.conv1.weight", ())) == 5:
         depth = next((depth for depth, known in R2PLUS1D_DEPTHS.items() if known == counts), 0)
         return Description(R2PLUS1D, depth, shapes["fc.weight"][0], shortcut, wide / WIDTHS[3], 1)
-    if len(shapes.get("layer1.0.conv2.weight", ())) != 5:
+    if len(shapes.get("layer1.0.conv2.weight", ())) != 5 or not _is_plain(shapes):
         return None
     bottleneck = len(shapes.get("layer1.0.conv3.weight", ())) == 5
     depth = next((depth for depth, known in RESNET3D_DEPTHS.items() if known == (bottleneck, counts)), 0)
     factor = wide / (WIDTHS[3] * (4 if bottleneck else 1))
     return Description(RESNET3D, depth, shapes["fc.weight"][0], shortcut, factor, shapes["conv1.weight"][2])
+
+
+def _is_plain(shapes: Shapes) -> bool:
+    """Tell a ResNet from its relatives, whose names are the same.
+
+    The middle convolutions of a ResNeXt have groups, the bottlenecks of a wide ResNet expand by two, and a
+    pre-activation ResNet normalises what comes into a block.
+    """
+    middle = shapes["layer1.0.conv2.weight"]
+    last = shapes.get("layer1.0.conv3.weight", (4, 1))
+    convolved = shapes.get("layer2.0.conv1.weight", ())[:1]
+    names = (f"layer2.0.bn1.{suffix}" for suffix in ("weight", "bn2d.gamma"))
+    normalised = next((tuple(shapes[name]) for name in names if name in shapes), convolved)
+    return middle[0] == middle[1] and last[0] == 4 * last[1] and normalised == tuple(convolved)
 
 
 def differences(expected: Shapes, found: Shapes) -> List[str]:

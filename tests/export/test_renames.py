@@ -12,8 +12,10 @@ import torch
 from export.checkpoint import main
 from export.mindspore.names import mindspore_from_pytorch, pytorch_from_mindspore
 from export.mindspore.recognition import describe
+from export.pytorch.networks import build_network
 from tests import networks
 from tests.command import refused, stage
+from tests.export.pytorch import small
 
 # PyTorch's network, MindSpore's, and their card.
 PAIRS = [
@@ -87,6 +89,14 @@ def test_incomplete_batch_norm_keeps_what_it_has() -> None:
 )
 def test_networks_are_recognised_by_names_of_either_side(name: str, words: str) -> None:
     assert str(describe(params(name))) == words
+
+
+@pytest.mark.parametrize("card", ["preresnet", "wideresnet", "resnext", "r2plus1d", "densenet"])
+def test_relatives_of_a_resnet_are_not_taken_for_one(card: str) -> None:
+    """Most of them have the same names: only the shapes tell."""
+    found = {name: tuple(value.shape) for name, value in build_network(small.card(card)).state_dict().items()}
+    assert describe(found) is None
+    assert describe(mindspore_from_pytorch(found)[0]) is None
 
 
 def run(*args: object) -> int:
