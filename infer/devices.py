@@ -6,7 +6,6 @@ import contextlib
 import multiprocessing
 import signal
 from dataclasses import dataclass, replace
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, Dict, Iterator, List, NoReturn, Optional, Tuple
 
@@ -17,7 +16,7 @@ from infer.journal import Entry
 from infer.measure import Clock
 from infer.task import Hooks, Outcome, Task
 from pipeline.errors import RequestError, last_line
-from pipeline.undisturbed import undisturbed
+from pipeline.undisturbed import deaf_children, undisturbed
 
 # Waiting for a device's last batches and for its driver to let go of it.
 _GRACE_S = 60
@@ -111,7 +110,7 @@ def _team(engine: Engine, task: Task) -> Iterator[List[_Worker]]:
     workers: List[_Worker] = []
     try:
         for device in engine.options.devices[: len(task.groups)]:
-            with undisturbed(), _deaf_children():
+            with undisturbed(), deaf_children():
                 workers.append(_start(context, engine, device, task, position))
         yield workers
     except BaseException:
@@ -131,18 +130,6 @@ def _start(context: Any, engine: Engine, device: int, task: Task, position: Any)
     process.start()
     theirs.close()
     return _Worker(device, process, ours)
-
-
-@contextlib.contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Start processes that Ctrl-C does not reach: their parent tells them to stop, in order."""
-    # Its first start would lift the block.
-    resource_tracker.ensure_running()
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def _join(workers: List[_Worker]) -> None:

@@ -29,3 +29,17 @@ def undisturbed() -> Iterator[None]:
             signal.signal(number, handler)
     if caught:
         signal.raise_signal(caught[0][0])
+
+
+@contextlib.contextmanager
+def deaf_children() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach, from their first instruction on: their parent tells them to stop."""
+    from multiprocessing import resource_tracker
+
+    # Its first start would lift the block.
+    resource_tracker.ensure_running()
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)

@@ -8,11 +8,12 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Callable, Dict, Generator, Iterator, List, Sequence
+from typing import Any, Callable, Dict, Generator, Iterator, List, Sequence
 
 import numpy as np
 
 from pipeline.errors import RequestError
+from pipeline.undisturbed import deaf_children, undisturbed
 from preprocess.plan import Plan, PlannedVideo
 from scripts.stream_ring import Note, Ring
 from scripts.stream_worker import Decode, begin, decode
@@ -64,7 +65,7 @@ class Feeder:
         """Start the workers; afterwards none of them is left, whatever happened."""
         with self._ring:
             try:
-                self._running = [self._pool.submit(os.getpid) for _ in range(self.workers)]
+                self._running = [self._hand_out(os.getpid) for _ in range(self.workers)]
                 yield self
             finally:
                 self._ring.stop()
@@ -110,9 +111,14 @@ class Feeder:
             if task is None:
                 return
             try:
-                self._running.append(self._pool.submit(decode, task))
+                self._running.append(self._hand_out(decode, task))
             except BrokenProcessPool as error:
                 raise _died() from error
+
+    def _hand_out(self, function: Callable[..., Any], *args: Any) -> Future:
+        """Hand a task to the workers. That may start one, which complains at length if an interrupt cuts its start."""
+        with undisturbed(), deaf_children():
+            return self._pool.submit(function, *args)
 
     def _listen(self) -> None:
         for note in self._ring.notes(_LOOK_S):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
@@ -29,9 +28,8 @@ class Decode:
 
 
 def begin(mailbox: Mailbox) -> None:
-    """Prepare a new process: it ends with its parent, and leaves Ctrl-C to it."""
+    """Prepare a new process: it ends with its parent."""
     global _mailbox
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     watch_parent()
     # Inference has the cores too; decoding is to feed it, not to hold it up.
     os.nice(1)

@@ -159,6 +159,20 @@ def test_interrupted_stream_leaves_no_worker_and_goes_on_where_it_was(tmp_path: 
     case.check_same()
 
 
+@pytest.mark.parametrize("to_group", [True, False])
+@pytest.mark.parametrize("later_s", [0.0, 0.1, 0.2])
+def test_interrupt_while_the_workers_start_is_one_line(tmp_path: Path, to_group: bool, later_s: float) -> None:
+    case = _slow(tmp_path)
+    process = case.start()
+    _wait(lambda: bool(members(process.pid)), process)
+    time.sleep(later_s)
+    (os.killpg if to_group else os.kill)(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert [line for line in said.splitlines() if not line.startswith("stream: ")] == []
+    _nobody_left(process.pid)
+
+
 def test_killed_stream_leaves_no_worker_and_goes_on_where_it_was(tmp_path: Path) -> None:
     case = _slow(tmp_path)
     process = case.start()
