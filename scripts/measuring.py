@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional, Tuple
 
@@ -54,6 +56,17 @@ def measure(name: str, job: Job, options: Options, output: Path, loops: int) -> 
 def loops_for(seconds: float, first: Throughput) -> int:
     """Return how often to run what took as long as ``first`` so that it takes ``seconds``."""
     return max(1, round(seconds / max(first.wall.seconds, 1e-3)))
+
+
+def duration(text: str) -> float:
+    """Argparse type: a time in seconds, above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time in seconds, above 0")
+    return value
 
 
 def _measured(figures: Optional[Throughput], output: Path) -> Throughput:

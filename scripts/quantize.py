@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, List, Optional
 from pipeline.command import count, fraction, positive, run, shell, stage_parser
 from pipeline.console import Console
 from pipeline.errors import RequestError, ShortfallError
+from scripts.measuring import duration
 
 if TYPE_CHECKING:
     from convert.request import ConvertRequest
@@ -69,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         help="top-1 over videos may be lower by X, 0 to 1 (default: 0.01, one point)",
     )
     add("--max-clips", type=count, default=0, metavar="N", help="judge by the first N clips of a video (0: all)")
-    add("--seconds", type=float, default=2.0, metavar="S", help="least time of one speed measurement (default: 2)")
+    add("--seconds", type=duration, default=2.0, metavar="S", help="least time of one speed measurement (default: 2)")
     add("--rounds", type=positive, default=3, metavar="N", help="speed measurements of each model (default: 3)")
     add("--force", action="store_true", help="quantize again what is up to date")
     return parser

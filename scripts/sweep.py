@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 from pipeline.command import positive, run, stage_parser
 from pipeline.console import Console
 from pipeline.errors import RequestError
+from scripts.measuring import duration
 
 if TYPE_CHECKING:
     from infer.engines.base import Options
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _EXAMPLE = "python -m scripts.sweep --model 3d_resnet --soc Ascend310P3 --batches 1,2,4,8,10,16"
 _INTERRUPTED = 130
+_NO_MEMORY = "the memory does not suffice for its clips"
 
 
 def main(argv: Optional[List[str]] = None) -> int:
@@ -43,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--graph", metavar="DIR", help="folder of the graph, best with an open batch size (default: build/CARD/graph)")
     add("--compiled", metavar="DIR", help="folder above the compiled models SOC-bN (default: build/CARD/compiled)")
     add("--output", metavar="DIR", help="sweep.json, sweep.svg and the random clips (default: build/CARD/sweep/SOC)")
-    add("--seconds", type=float, default=2.0, metavar="S", help="least time of one measurement (default: 2)")
+    add("--seconds", type=duration, default=2.0, metavar="S", help="least time of one measurement (default: 2)")
     add("--rounds", type=positive, default=3, metavar="N", help="measurements of each size (default: 3)")
     add("--engine", default="auto", metavar="NAME", help="as for python -m infer (default: auto)")
     add("--devices", type=_numbers, default=(), metavar="N,N", help="NPUs, e.g. 0,1 (default: 0)")
@@ -61,8 +63,6 @@ def _sweep(args: argparse.Namespace) -> int:
     from pipeline.artifact import folder_lock
     from scripts import sweep_report
 
-    if args.seconds <= 0:
-        raise RequestError(f"{args.seconds} is not a time", "--seconds", "pass a number above 0")
     console = Console("sweep", args.quiet)
     card = cards.load(args.model, args.set)
     target = soc.resolve(args.soc)
@@ -73,7 +73,7 @@ def _sweep(args: argparse.Namespace) -> int:
         jobs, failed = _prepare(args, card, target, Path(args.compiled or home / "compiled"), output)
         if not jobs:
             raise RequestError("no batch size can be measured", output, "the lines above say why")
-        found = _measure_all(args, jobs, options, output, console)
+        found = _measure_all(args, jobs, options, output, failed, console)
         sweep = sweep_report.assemble(card, target, args.precision, found, failed, facts.host())
         sweep_report.write(sweep, output)
         sweep_report.show(sweep, output, console)
@@ -97,7 +97,11 @@ def _prepare(
             failed[batch] = "it cannot be compiled"
             continue
         (spec,) = read_model(folder).inputs
-        write_random_batches(output / f"b{batch}" / "batches", card, spec.with_batch(batch))
+        try:
+            write_random_batches(output / f"b{batch}" / "batches", card, spec.with_batch(batch))
+        except MemoryError:
+            failed[batch] = _NO_MEMORY
+            continue
         jobs[batch] = load_job(folder, output / f"b{batch}" / "batches")
     return jobs, failed
 
@@ -115,24 +119,42 @@ def _convert(args: argparse.Namespace, batch: int, target: str, folder: Path) ->
 
 
 def _measure_all(
-    args: argparse.Namespace, jobs: Dict[int, Job], options: Options, output: Path, console: Console
+    args: argparse.Namespace,
+    jobs: Dict[int, Job],
+    options: Options,
+    output: Path,
+    failed: Dict[int, str],
+    console: Console,
 ) -> List[Point]:
+    """Measure all sizes in turn; one that cannot be run is noted in ``failed``, the others go on.
+
+    Raises:
+        RequestError: none can be run; what stopped the first one.
+    """
     from scripts.measuring import loops_for, measure
     from scripts.sweep_report import Point
 
     loops: Dict[int, int] = {}
     runs: Dict[int, List[Throughput]] = {batch: [] for batch in jobs}
-    names = {}
+    names: Dict[int, str] = {}
+    stopped: List[RequestError] = []
     with console.progress(args.rounds * len(jobs), "measurements") as progress:
         for _ in range(args.rounds):
-            for batch, job in jobs.items():
-                folder = output / f"b{batch}"
-                if batch not in loops:
-                    loops[batch] = loops_for(args.seconds, measure(args.engine, job, options, folder, 1)[0])
-                figures, names[batch] = measure(args.engine, job, options, folder, loops[batch])
-                runs[batch].append(figures)
+            for batch in list(runs):
+                job, folder = jobs[batch], output / f"b{batch}"
+                try:
+                    if batch not in loops:
+                        loops[batch] = loops_for(args.seconds, measure(args.engine, job, options, folder, 1)[0])
+                    figures, names[batch] = measure(args.engine, job, options, folder, loops[batch])
+                    runs[batch].append(figures)
+                except RequestError as error:
+                    stopped.append(error)
+                    failed[batch] = error.line()
+                    del runs[batch]
                 progress.advance()
-    return [Point.of(batch, names[batch], runs[batch]) for batch in jobs]
+    if not runs:
+        raise stopped[0]
+    return [Point.of(batch, names[batch], figures) for batch, figures in runs.items()]
 
 
 def _sizes(text: str) -> Tuple[int, ...]:

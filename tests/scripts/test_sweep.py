@@ -80,6 +80,16 @@ def test_simulated_npu_is_swept_in_this_process(folders: Folders) -> None:
     assert four["device_slots_per_s"] > four["clips_per_s"] * 0.9
 
 
+def test_size_that_does_not_fit_into_the_device_leaves_the_others(folders: Folders) -> None:
+    env = environment(device_memory=300_000)
+    done = folders.graph(dtype="float32").sweep("--soc", "Ascend310P3", "--batches", "1,1024", env=env)
+    assert done.returncode == 0, done.stderr
+    found = folders.found()
+    assert [point["batch"] for point in found["points"]] == [1]
+    assert "memory" in found["failed"]["1024"]
+    assert "warning: batch 1024: " in done.stderr
+
+
 def test_tool_is_swept_by_its_own_figures(folders: Folders) -> None:
     options = ("--soc", "Ascend310P3", "--batches", "2,4", "--rounds", 1, "--no-plot", "--engine", "ais_bench")
     done = folders.graph().sweep(*options, env=environment(compute_ms=1))
@@ -102,6 +112,9 @@ def test_of_sizes_within_two_percent_the_smallest_is_best() -> None:
         (("--batches", "1,1"), "twice"),
         (("--batches", "0"), "not an integer of 1 or more"),
         (("--seconds", "0"), "not a time"),
+        (("--seconds", "nan"), "not a time"),
+        (("--seconds", "inf"), "not a time"),
+        (("--batches", "1", "--engine", "acl"), "the acl engine runs om"),
     ],
 )
 def test_impossible_requests(folders: Folders, words: tuple, message: str) -> None:
