@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Callable
+from typing import Callable, List
 
 import pytest
 
@@ -129,6 +130,15 @@ def _wait(ready: Callable[[], bool], process: subprocess.Popen) -> None:
         time.sleep(0.005)
 
 
+def _workers(group: int) -> List[int]:
+    found = []
+    for member in members(group):
+        with contextlib.suppress(OSError):  # it has just ended
+            if b"spawn_main" in Path(f"/proc/{member}/cmdline").read_bytes():
+                found.append(member)
+    return found
+
+
 def _nobody_left(group: int) -> None:
     deadline = time.monotonic() + 10
     while members(group):
@@ -164,11 +174,13 @@ def test_interrupted_stream_leaves_no_worker_and_goes_on_where_it_was(tmp_path: 
 def test_interrupt_while_the_workers_start_is_one_line(tmp_path: Path, to_group: bool, later_s: float) -> None:
     case = _slow(tmp_path)
     process = case.start()
-    _wait(lambda: bool(members(process.pid)), process)
+    _wait(lambda: bool(_workers(process.pid)), process)
     time.sleep(later_s)
     (os.killpg if to_group else os.kill)(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=30)
-    assert process.returncode == 130
+    # Where the interrupt meets exec(), with which dataclasses are made, Python ends by the signal: 130 for a shell too.
+    assert process.returncode in (130, -signal.SIGINT)
+    assert said.splitlines()[-1] == "stream: error: interrupted; run the same command again to resume"
     assert [line for line in said.splitlines() if not line.startswith("stream: ")] == []
     _nobody_left(process.pid)
 
@@ -191,9 +203,8 @@ def test_killed_worker_ends_the_stream_in_one_line(tmp_path: Path) -> None:
     case = _slow(tmp_path)
     process = case.start()
     _wait_for_scores(case, process)
-    for member in members(process.pid):
-        if b"spawn_main" in Path(f"/proc/{member}/cmdline").read_bytes():
-            os.kill(member, signal.SIGKILL)
+    for worker in _workers(process.pid):
+        os.kill(worker, signal.SIGKILL)
     output, said = process.communicate(timeout=30)
     refused(
         subprocess.CompletedProcess([], process.returncode, output, said),
