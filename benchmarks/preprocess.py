@@ -7,6 +7,7 @@ import functools
 import io
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable, List
 
@@ -15,6 +16,7 @@ import numpy as np
 from benchmarks.inputs import HEIGHT, WIDTH, Dataset, cores, dataset, write_frames
 from benchmarks.preprocess_baselines import decode_jpeg, decode_video, decode_with_pillow, plain_loop, shared_out
 from benchmarks.row import AT_LEAST, Growth, Row, Scale, alternate
+from benchmarks.shares import shares
 from pipeline import card as cards
 from preprocess.__main__ import main as preprocess
 
@@ -53,6 +55,7 @@ def jpeg_rows(scale: Scale) -> List[Row]:
         _row(_JPEG, "float32 against libjpeg-turbo alone (simplejpeg)", large, bare, 0.75, scale),
         _row(_JPEG, "uint8 against a loop of Pillow and float32, one file per video", small, loop, 4.0, scale),
     ]
+    made[0] = _profiled(made[0], data, work / "uint8")
     shutil.rmtree(work)
     return made
 
@@ -72,6 +75,7 @@ def video_rows(scale: Scale) -> List[Row]:
         _row(_VIDEO, "uint8 against decoding alone (PyAV, to YUV)", ours, bare, 0.75, scale),
         _row(_VIDEO, "uint8 against decoding and turning into RGB (PyAV)", ours, to_rgb, 0.75, scale),
     ]
+    made[0] = _profiled(made[0], data, work / "uint8")
     shutil.rmtree(work)
     return made
 
@@ -107,8 +111,14 @@ def _row(
     return Row(stage, what, "frames/s", mine, theirs, target, AT_LEAST, f"{cores()} processes, their start included")
 
 
-def _stage(data: Dataset, output: Path, dtype: str) -> None:
-    words = ["--model", _CARD, *data.paths, "--output", str(output), "--dtype", dtype, "--force", "--quiet"]
+def _profiled(row: Row, data: Dataset, output: Path) -> Row:
+    """Add to the note where the time of the stage goes when a single process does all of it."""
+    found = shares(lambda: _stage(data, output, "uint8", "--workers", "1"))
+    return replace(row, note=f"{row.note}; profile of the stage in one process: {found}")
+
+
+def _stage(data: Dataset, output: Path, dtype: str, *more: str) -> None:
+    words = ["--model", _CARD, *data.paths, "--output", str(output), "--dtype", dtype, "--force", "--quiet", *more]
     with contextlib.redirect_stdout(io.StringIO()):
         code = preprocess(words)
     if code:

@@ -29,6 +29,9 @@ def test_plain_loop_writes_the_stages_per_video_files(tmp_path: Path) -> None:
 def test_rows_of_video_files(tmp_path: Path) -> None:
     rows = video_rows(Scale(tmp_path, quick=True, rounds=1))
     assert [len(row.ours) for row in rows] == [1, 1]
+    # A profile of the stage itself: it shows the work on frames, not a parent that waits for workers.
+    assert "profile of the stage in one process: " in rows[0].note
+    assert "video_files.py read_video " in rows[0].note
     assert not list(tmp_path.iterdir())
 
 
