@@ -82,6 +82,7 @@ def _quantize(args: argparse.Namespace) -> int:
     from convert.record import find_current
     from pipeline import card as cards
     from pipeline.artifact import folder_lock
+    from pipeline.undisturbed import undisturbed
     from scripts import quantize_report
 
     console = Console("quantize", args.quiet)
@@ -101,9 +102,11 @@ def _quantize(args: argparse.Namespace) -> int:
         found = quantize_report.compare(places, model, card, args, console)
         quantize_report.show(found, console)
         _check(found, model)
-        if not in_use:
-            _take_into_use(places)
-        quantize_report.write(found, places.int8)
+        # Half of a new model beside half of an old one would be neither.
+        with undisturbed():
+            if not in_use:
+                _take_into_use(places)
+            quantize_report.write(found, places.int8)
     console.result(f"{places.int8}: int8, {found.calibration_clips} calibration clips, {_verdict(found)}")
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, Dict, Tuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from pipeline.manifest import read_manifest, write_manifest
 from pipeline.records import CompiledRecord, read_record
 from tests.command import refused, stage
 from tests.convert.graphs import CLASSES, Graph, write_graph
+from tests.convert.process import run_code
 from tests.convert.test_int8 import write_calibration
 from tests.infer.cases import clips_of, write_batches
 
@@ -51,10 +53,13 @@ class Build:
         videos = [replace(video, label=LABELS[best[number]]) for number, video in enumerate(made.videos)]
         write_manifest(self.root / "batches", replace(made, labels=LABELS, videos=videos))
 
-    def quantize(self, *more: object, **options: Any):  # type: ignore[no-untyped-def]
+    def arguments(self, *more: object) -> list:
         given = ["--set", f"model.classes={CLASSES}", "--set", "dataset.labels=''", "--build", self.root]
         fast = ["--calibration-clips", 40, "--seconds", 0.05, "--rounds", 1]
-        return stage("scripts.quantize", *given, *fast, *more, **options)
+        return [*given, *fast, *more]
+
+    def quantize(self, *more: object, **options: Any):  # type: ignore[no-untyped-def]
+        return stage("scripts.quantize", *self.arguments(*more), **options)
 
     @property
     def model(self) -> Path:
@@ -112,6 +117,30 @@ def test_missed_gate_exits_1_with_both_figures_and_replaces_nothing(build: Build
     assert done.returncode == 0, done.stderr
     assert "quantizing with" not in done.stderr
     assert build.files()["model.json"] != before["model.json"]
+
+
+def test_interrupt_while_a_model_is_taken_into_use_waits_until_it_is_whole(build: Build) -> None:
+    assert build.quantize("--max-accuracy-drop", 0.9).returncode == 0
+    words = [str(word) for word in build.arguments("--max-accuracy-drop", 0.9, "--force")]
+    code = f"""
+        import os, signal, sys
+        from scripts import quantize
+
+        take = quantize._take_into_use
+
+        def interrupted(places):
+            os.kill(os.getpid(), signal.SIGINT)
+            take(places)
+
+        quantize._take_into_use = interrupted
+        sys.exit(quantize.main({words!r}))
+    """
+    done = run_code(dedent(code))
+    assert done.returncode == 130, done.stderr
+    assert not (build.model / ".candidate").exists()
+    done = build.quantize("--max-accuracy-drop", 0.9)
+    assert done.returncode == 0, done.stderr
+    assert "up to date" in done.stderr
 
 
 def test_model_in_use_is_judged_again_by_other_batches(build: Build) -> None:
