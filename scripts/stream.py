@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--limit", type=count, default=0, metavar="N", help="N videos, spread over the classes, always the same ones")
     add("--strict", action="store_true", help="stop at the first video that cannot be used instead of skipping it")
     add("--workers", type=positive, metavar="N", help="processes that decode (default: one per core)")
-    add("--engine", default="auto", metavar="NAME", help="openvino, onnxruntime, acl or auto (default)")
+    add("--engine", default="auto", metavar="NAME", help="openvino, onnxruntime, mindspore, acl or auto (default)")
     add("--precision", choices=("f32", "bf16", "int8"), help="of the arithmetic (default: the model's own)")
     add("--streams", type=positive, metavar="N", help="batches computed at the same time (default: the engine's)")
     add("--requests", type=positive, metavar="N", help="batches in flight (default: the engine's)")

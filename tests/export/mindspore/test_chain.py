@@ -124,6 +124,16 @@ def test_five_stages_give_mindspores_own_scores(chain: Chain, form: str, engine:
         assert line.split(":")[0] in ("export", "preprocess", "convert", "infer", "postprocess"), line
 
 
+def test_stream_feeds_the_mindspore_engine(chain: Chain) -> None:
+    build = chain.root / "mindir"
+    done = chain.make("stream", build, GRAPH_FORMAT="mindir", K=5)
+    assert done.returncode == 0, done.stdout + done.stderr
+    streamed = build / "stream" / f"cpu-b{BATCH}"
+    assert json.loads((streamed / "scores" / "summary.json").read_text())["engine"] == "mindspore"
+    staged = build / "results" / f"cpu-b{BATCH}" / "val.json"
+    assert (streamed / "results" / "val.json").read_bytes() == staged.read_bytes()
+
+
 @pytest.mark.parametrize("form", ["onnx", "mindir"])
 def test_parity_agrees(chain: Chain, form: str) -> None:
     done = chain.make("parity", chain.root / form, GRAPH_FORMAT=form, CLIPS=4)
