@@ -82,7 +82,10 @@ def run(prog: str, body: Callable[[], int]) -> int:
     Returns:
         The body's code; 1 where a gate was missed, 2 where the request or the environment is wrong, 130 on Ctrl-C.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    # A closed terminal ends a run as kill and Ctrl-C do; under nohup it stays ignored.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _terminate)
     try:
         return body()
     except RequestError as error:

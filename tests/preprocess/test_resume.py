@@ -17,9 +17,11 @@ from tests.command import ROOT, refused, stage
 from tests.preprocess.conftest import SmallSet
 
 
-def _start(small: SmallSet, *extra: object) -> subprocess.Popen:
+def _start(small: SmallSet, *extra: object, alone: bool = False) -> subprocess.Popen:
+    """Start the stage; ``alone`` in a process group of its own, as a terminal does."""
     command = [sys.executable, "-m", "preprocess", *[str(arg) for arg in small.args(*extra)]]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=alone)
 
 
 def _wait(ready: Callable[[], bool], process: subprocess.Popen) -> None:
@@ -95,7 +97,7 @@ def test_killed_run_of_another_plan_leaves_no_file_of_the_first(large: SmallSet)
     assert {path.name[:6] for path in large.output.glob("*.bin")} == {"video_"}
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_run_ends_clean_and_resumes(large: SmallSet, stop: signal.Signals) -> None:
     process = _start(large, "--layout", "per-video", "--workers", "2")
     journal = large.output / ".progress.jsonl"
@@ -109,6 +111,16 @@ def test_interrupted_run_ends_clean_and_resumes(large: SmallSet, stop: signal.Si
     assert done.returncode == 0
     assert " 0 kept" not in done.stdout
     assert not list(large.output.glob(".partial-*"))
+
+
+def test_ctrl_c_while_the_workers_start_is_one_line(large: SmallSet) -> None:
+    process = _start(large, "--layout", "per-video", "--workers", "2", alone=True)
+    _wait(lambda: len(_children(process.pid)) >= 2, process)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    # Python itself ends with the signal's number where the interrupt meets an import.
+    assert process.returncode in (130, -signal.SIGINT), errors
+    assert "Traceback" not in errors
 
 
 def _on_small_disk(small: SmallSet, pages: int) -> subprocess.CompletedProcess:
