@@ -108,6 +108,8 @@ DEMO := build/demo_data/annotation.json
 .DEFAULT_GOAL := help
 # The stages write under temporary names, so nothing has to be deleted when one fails or is interrupted.
 .PRECIOUS: $(GRAPH) $(MANIFEST) $(CALIBRATED) $(COMPILED) $(SCORES) $(ACCURACY)
+# Else make would delete what it takes for a step in between, and build the environment again.
+.PRECIOUS: $(VENV)/%/.ready $(VENV)/%/.ready-test
 .PHONY: help demo checkpoint graph batches om several infer loop accuracy report compare stream sweep swept bench predict drift parity doctor \
   explain npu-selftest docs test test-pytorch test-tensorflow test-paddle test-mindspore browser lint clean FORCE
 

@@ -146,7 +146,7 @@ def show(found: Comparison, console: Console) -> None:
         [
             "top-1, videos",
             *(f"{100 * side.accuracy:.2f} %" for side in (one, other)),
-            f"{-100 * found.drop:+.2f} points",
+            f"{0.0 - 100 * found.drop:+.2f} points",
         ],
         ["", *(f"{side.hits}/{side.total}" for side in (one, other)), f"{other.hits - one.hits:+d}"],
         [
