@@ -61,10 +61,14 @@ def _parser() -> argparse.ArgumentParser:
         help="for the CPU; auto: what the graph can become, openvino first where it is installed",
     )
     add("--force", action="store_true", help="compile again what is up to date")
-    int8 = parser.add_argument_group(
-        "quantization", "python -m scripts.quantize also measures what it costs in accuracy"
-    )
-    add = int8.add_argument
+    _add_quantization(parser)
+    _add_atc(parser)
+    return parser
+
+
+def _add_quantization(parser: argparse.ArgumentParser) -> None:
+    about = "python -m scripts.quantize also measures what it costs in accuracy"
+    add = parser.add_argument_group("quantization", about).add_argument
     add("--precision", choices=("f32", "int8"), default="f32", help="int8: quantize with NNCF (default: f32)")
     add("--calibration", metavar="DIR", help="batches of the training split (default: build/CARD/calibration)")
     add(
@@ -73,8 +77,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="clips of it to take the value ranges from (default: 300)",
     )
-    atc = parser.add_argument_group("ATC (SOC Ascend...)")
-    add = atc.add_argument
+
+
+def _add_atc(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("ATC (SOC Ascend...)").add_argument
     add("--dry-run", action="store_true", help="print the command for a shell and stop; needs no CANN")
     add("--precision-mode", metavar="MODE", help="default: the card's; force_fp16 compiles float32 to float16")
     add("--out-nodes", default="", metavar="NODES", help="outputs to keep, in this order, separated by ; as for ATC")
@@ -94,7 +100,6 @@ def _parser() -> argparse.ArgumentParser:
         help="passed on behind all others, for example "
         "--atc-arg=--jit_compile=0; repeatable, of two of one name the last one counts",
     )
-    return parser
 
 
 def _convert(args: argparse.Namespace) -> int:
