@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 
-from tests.cann_sim import HERE, environment
-from tests.cann_sim.samples import arguments, atc, compile_tiny, write_onnx
+from tests.cann_sim import environment
+from tests.cann_sim.samples import arguments, atc, compile_tiny, loaded_atc, write_onnx
 
 SUCCESS = "ATC run success, welcome to the next use."
 FAILED = "ATC run failed, Please check the detail log, Try 'atc --help' for more information"
@@ -20,13 +19,8 @@ FAILED = "ATC run failed, Please check the detail log, Try 'atc --help' for more
 
 @pytest.fixture(scope="module")
 def main() -> Iterator[Any]:
-    sys.path.insert(0, str(HERE / "python"))
-    from _cann_sim.atc.main import main as run
-
-    yield run
-    sys.path.remove(str(HERE / "python"))
-    for name in [name for name in sys.modules if name.split(".")[0] == "_cann_sim"]:
-        del sys.modules[name]
+    with loaded_atc() as run:
+        yield run
 
 
 @pytest.fixture

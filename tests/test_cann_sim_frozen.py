@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests import frozen_graph
-from tests.cann_sim import HERE, environment
+from tests.cann_sim import environment
 from tests.cann_sim.program import D2H, H2D, Program, good
 from tests.cann_sim.samples import (
     CLASSES,
@@ -19,6 +18,7 @@ from tests.cann_sim.samples import (
     frozen_arguments,
     frozen_weights,
     loaded_acl,
+    loaded_atc,
     write_frozen,
 )
 
@@ -29,13 +29,8 @@ _LABELS = f"clips:2,{_SHAPE};batch_labels:2,{CLASSES}"
 
 @pytest.fixture(scope="module")
 def main() -> Iterator[Any]:
-    sys.path.insert(0, str(HERE / "python"))
-    from _cann_sim.atc.main import main as run
-
-    yield run
-    sys.path.remove(str(HERE / "python"))
-    for name in [name for name in sys.modules if name.split(".")[0] == "_cann_sim"]:
-        del sys.modules[name]
+    with loaded_atc() as run:
+        yield run
 
 
 @pytest.fixture

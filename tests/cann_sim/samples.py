@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Dict, Iterator, Optional
+from typing import Any, Dict, Iterator, Optional
 
 import numpy as np
 
@@ -139,4 +139,17 @@ def loaded_acl() -> Iterator[ModuleType]:
     finally:
         sys.path.remove(path)
         for name in [name for name in sys.modules if name.split(".")[0] in ("acl", "_cann_sim")]:
+            del sys.modules[name]
+
+
+@contextmanager
+def loaded_atc() -> Iterator[Any]:
+    """Give the ``main`` of the simulated atc inside this process, and leave no trace of it."""
+    path = str(HERE / "python")
+    sys.path.insert(0, path)
+    try:
+        yield importlib.import_module("_cann_sim.atc.main").main
+    finally:
+        sys.path.remove(path)
+        for name in [name for name in sys.modules if name.split(".")[0] == "_cann_sim"]:
             del sys.modules[name]
