@@ -12,73 +12,125 @@ enum { BITS = 22, HALF = 1 << (BITS - 1), LOW = 11, BLOCK = 5, SLACK = 32 };
 #ifdef __AVX2__
 #include <immintrin.h>
 
-int kernels_vectors(void) { return 1; }
+/* A vector has the channels of PIXELS pixels in 32 bits each; the fourth channel of a pixel means nothing. */
+#ifdef __AVX512BW__
+enum { PIXELS = 4 };
+typedef __m512i vec;
+#define V(operation) _mm512_##operation
+#define ZERO _mm512_setzero_si512()
+#define LOAD(from) _mm512_loadu_si512((const void *)(from))
+#define REPEAT(sixteen_bytes) _mm512_broadcast_i32x4(sixteen_bytes)
+#else
+enum { PIXELS = 2 };
+typedef __m256i vec;
+#define V(operation) _mm256_##operation
+#define ZERO _mm256_setzero_si256()
+#define LOAD(from) _mm256_loadu_si256((const __m256i *)(from))
+#define REPEAT(sixteen_bytes) _mm256_broadcastsi128_si256(sixteen_bytes)
+#endif
 
-/* The sums of two pixels, one per half of the vector, channels in 32 bits each. A weight of 22 bits is split into 11 and
-   11, so that products with bytes can be added in pairs of 16 bits; `weights` has, per block and pair of neighbours, the
-   upper and the lower parts for both pixels. */
-static inline __m256i two_sums(const uint8_t *one, const uint8_t *two, const int16_t *weights, int blocks)
+#define UNROLLED _Pragma("GCC unroll 4")
+
+int kernels_vectors(void) { return PIXELS; }
+
+static inline __m128i sixteen(const uint8_t *from) { return _mm_loadu_si128((const __m128i *)from); }
+
+/* Sixteen bytes at each of `from`, `offset` bytes further on. */
+static inline vec windows(const uint8_t *row, const int32_t *from, int offset)
 {
-    const __m256i pairs[3] = {
-        _mm256_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1,
-                         0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1),
-        _mm256_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1,
-                         6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1),
-        _mm256_setr_epi8(12, -1, -1, -1, 13, -1, -1, -1, 14, -1, -1, -1, -1, -1, -1, -1,
-                         12, -1, -1, -1, 13, -1, -1, -1, 14, -1, -1, -1, -1, -1, -1, -1)};
-    __m256i upper = _mm256_setzero_si256(), lower = _mm256_set1_epi32(HALF);
-    for (int b = 0; b < blocks; b++, one += 3 * BLOCK, two += 3 * BLOCK)
-        for (int p = 0; p < 3; p++, weights += 32) {
-            __m256i pixels = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)one)),
-                                                     _mm_loadu_si128((const __m128i *)two), 1);
-            pixels = _mm256_shuffle_epi8(pixels, pairs[p]);
-            __m256i high = _mm256_loadu_si256((const __m256i *)weights);
-            __m256i low = _mm256_loadu_si256((const __m256i *)(weights + 16));
-            upper = _mm256_add_epi32(upper, _mm256_madd_epi16(pixels, high));
-            lower = _mm256_add_epi32(lower, _mm256_madd_epi16(pixels, low));
-        }
-    return _mm256_srli_epi32(_mm256_add_epi32(_mm256_slli_epi32(upper, LOW), lower), BITS);
+    row += offset;
+#ifdef __AVX512BW__
+    vec upper = _mm512_inserti32x4(_mm512_castsi128_si512(sixteen(row + from[0])), sixteen(row + from[1]), 1);
+    return _mm512_inserti32x4(_mm512_inserti32x4(upper, sixteen(row + from[2]), 2), sixteen(row + from[3]), 3);
+#else
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(sixteen(row + from[0])), sixteen(row + from[1]), 1);
+#endif
 }
 
-/* One row of the horizontal pass, four pixels of four bytes at a time; the fourth byte means nothing. The halves of the
-   two vectors are pixels 0 and 2, and 1 and 3, which is the order in which the packing leaves them side by side. */
-static inline void across(const uint8_t *row, int padded, const int32_t *from, const int16_t *weights, int blocks,
-                          uint8_t *to)
+/* The sums of PIXELS pixels. A weight of 22 bits is split into 11 and 11, so that products with bytes can be added in
+   pairs of 16 bits; `weights` has, per block and pair of neighbours, the upper and the lower parts for all pixels. */
+static inline __attribute__((always_inline)) vec sums(const uint8_t *row, const int32_t *from, const int16_t *weights, int blocks)
 {
-    for (int x = 0; x < padded; x += 4, weights += 2 * 96 * blocks, to += 16) {
-        const uint8_t *at[4] = {row + from[x], row + from[x + 1], row + from[x + 2], row + from[x + 3]};
-        __m256i even = two_sums(at[0], at[2], weights, blocks);
-        __m256i odd = two_sums(at[1], at[3], weights + 96 * blocks, blocks);
-        __m256i bytes = _mm256_packus_epi32(even, odd);
-        bytes = _mm256_permute4x64_epi64(_mm256_packus_epi16(bytes, bytes), 0x08);
-        _mm_storeu_si128((__m128i *)to, _mm256_castsi256_si128(bytes));
+    const vec pairs[3] = {
+        REPEAT(_mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1)),
+        REPEAT(_mm_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1)),
+        REPEAT(_mm_setr_epi8(12, -1, -1, -1, 13, -1, -1, -1, 14, -1, -1, -1, -1, -1, -1, -1))};
+    vec upper = ZERO, lower = V(set1_epi32)(HALF);
+    for (int b = 0; b < blocks; b++) {
+        vec bytes = windows(row, from, 3 * BLOCK * b);
+        for (int p = 0; p < 3; p++, weights += 16 * PIXELS) {
+            vec pixels = V(shuffle_epi8)(bytes, pairs[p]);
+            upper = V(add_epi32)(upper, V(madd_epi16)(pixels, LOAD(weights)));
+            lower = V(add_epi32)(lower, V(madd_epi16)(pixels, LOAD(weights + 8 * PIXELS)));
+        }
     }
+    return V(srli_epi32)(V(add_epi32)(V(slli_epi32)(upper, LOW), lower), BITS);
+}
+
+/* Eight pixels of four bytes, from vectors of them in their order. */
+static inline __m256i eight(const vec *sums)
+{
+#ifdef __AVX512BW__
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm512_cvtepi32_epi8(sums[0])), _mm512_cvtepi32_epi8(sums[1]), 1);
+#else
+    __m256i bytes = _mm256_packus_epi16(_mm256_packus_epi32(sums[0], sums[1]), _mm256_packus_epi32(sums[2], sums[3]));
+    return _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+#endif
+}
+
+/* One row of the horizontal pass, eight pixels of four bytes at a time. */
+static inline __attribute__((always_inline)) void row_of(const uint8_t *row, int padded, const int32_t *from,
+                                                         const int16_t *weights, int blocks, uint8_t *to)
+{
+    for (int x = 0; x < padded; x += 8, to += 32) {
+        vec found[8 / PIXELS];
+        UNROLLED for (int i = 0; i < 8 / PIXELS; i++, weights += 48 * PIXELS * blocks)
+            found[i] = sums(row, from + x + i * PIXELS, weights, blocks);
+        _mm256_storeu_si256((__m256i *)to, eight(found));
+    }
+}
+
+static void across(const uint8_t *row, int padded, const int32_t *from, const int16_t *weights, int blocks, uint8_t *to)
+{
+    /* Most frames need one block; a loop of a known length keeps its sums in registers. */
+    if (blocks == 1) row_of(row, padded, from, weights, 1, to);
+    else row_of(row, padded, from, weights, blocks, to);
+}
+
+static inline vec widened(const uint8_t *from)
+{
+#ifdef __AVX512BW__
+    return _mm512_cvtepu8_epi32(sixteen(from));
+#else
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)from));
+#endif
 }
 
 /* One row of the vertical pass, eight pixels at a time, then the channels apart. `line` is the width in bytes. */
 static inline void down(const uint8_t *top, int line, const int32_t *weights, int taps, int size, int64_t plane,
                         uint8_t *result)
 {
-    const __m256i apart = _mm256_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15,
-                                           0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m256i apart = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
     for (int x = 0; x < size; x += 8) {
         const uint8_t *at = top + 4 * x;
-        __m256i sums[4];
-        for (int i = 0; i < 4; i++) sums[i] = _mm256_set1_epi32(HALF);
+        vec found[8 / PIXELS];
+        UNROLLED for (int i = 0; i < 8 / PIXELS; i++) found[i] = V(set1_epi32)(HALF);
         for (int t = 0; t < taps; t++, at += line) {
-            __m256i weight = _mm256_set1_epi32(weights[t]);
-            for (int i = 0; i < 4; i++) {
-                __m256i pixels = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(at + 8 * i)));
-                sums[i] = _mm256_add_epi32(sums[i], _mm256_mullo_epi32(pixels, weight));
-            }
+            vec weight = V(set1_epi32)(weights[t]);
+            UNROLLED for (int i = 0; i < 8 / PIXELS; i++)
+                found[i] = V(add_epi32)(found[i], V(mullo_epi32)(widened(at + 4 * PIXELS * i), weight));
         }
-        for (int i = 0; i < 4; i++) sums[i] = _mm256_srli_epi32(sums[i], BITS);
-        __m256i bytes = _mm256_packus_epi16(_mm256_packus_epi32(sums[0], sums[1]), _mm256_packus_epi32(sums[2], sums[3]));
+        UNROLLED for (int i = 0; i < 8 / PIXELS; i++) found[i] = V(srli_epi32)(found[i], BITS);
+        __m256i bytes = _mm256_shuffle_epi8(eight(found), apart);
         bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-        bytes = _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(bytes, apart), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
         uint64_t channels[4];
         _mm256_storeu_si256((__m256i *)channels, bytes);
-        for (int c = 0; c < 3; c++) memcpy(result + c * plane + x, &channels[c], size - x < 8 ? size - x : 8);
+        for (int c = 0; c < 3; c++) {
+            uint8_t *to = result + c * plane + x;
+            // A length that the compiler knows is a store, not a call.
+            if (size - x < 8) memcpy(to, &channels[c], size - x);
+            else memcpy(to, &channels[c], 8);
+        }
     }
 }
 #else
@@ -114,25 +166,32 @@ static inline void down(const uint8_t *top, int line, const int32_t *weights, in
 }
 #endif
 
-/* Pillow's antialiased bilinear: horizontal pass, bytes, vertical pass. `from_x` are offsets in bytes; the tables of x
-   have `padded` entries, a multiple of eight. `scratch` has room for the rows between the passes, and for one row of the
-   frame and SLACK. */
-void pil_bilinear(const uint8_t *frame, int64_t stride, int width, int height, int size, int padded,
-                  const int32_t *from_x, const void *weights_x, int blocks_x,
-                  const int32_t *from_y, const int32_t *weights_y, int taps_y, uint8_t *scratch, uint8_t *result)
+/* Of one size of frames and one crop. `from_x` are offsets in bytes; the tables of x have `padded` entries, a multiple of
+   eight. */
+struct bilinear {
+    int32_t width, height, size, padded, blocks_x, taps_y;
+    const int32_t *from_x;
+    const void *weights_x;
+    const int32_t *from_y, *weights_y;
+};
+
+/* Pillow's antialiased bilinear: horizontal pass, bytes, vertical pass. `scratch` has room for the rows between the
+   passes, and for one row of the frame and SLACK. */
+void pil_bilinear(const struct bilinear *to, const uint8_t *frame, int64_t stride, uint8_t *scratch, uint8_t *result)
 {
-    int first = from_y[0], rows = from_y[size - 1] + taps_y - first, line = 4 * padded;
-    int64_t pixels = 3 * (int64_t)width, end = (height - 1) * stride + pixels;
+    int size = to->size, first = to->from_y[0], line = 4 * to->padded;
+    int rows = to->from_y[size - 1] + to->taps_y - first;
+    int64_t pixels = 3 * (int64_t)to->width, end = (to->height - 1) * stride + pixels;
     uint8_t *spare = scratch + (int64_t)rows * line;
     for (int r = 0; r < rows; r++) {
         int64_t start = (first + r) * stride;
         const uint8_t *row = frame + start;
         if (start + pixels + SLACK > end) row = memcpy(spare, row, pixels);
-        across(row, padded, from_x, weights_x, blocks_x, scratch + (int64_t)r * line);
+        across(row, to->padded, to->from_x, to->weights_x, to->blocks_x, scratch + (int64_t)r * line);
     }
     for (int y = 0; y < size; y++)
-        down(scratch + (int64_t)(from_y[y] - first) * line, line, weights_y + (int64_t)y * taps_y, taps_y, size,
-             (int64_t)size * size, result + (int64_t)y * size);
+        down(scratch + (int64_t)(to->from_y[y] - first) * line, line, to->weights_y + (int64_t)y * to->taps_y, to->taps_y,
+             size, (int64_t)size * size, result + (int64_t)y * size);
 }
 
 /* OpenCV's bilinear: horizontal sums in 1/2048, of which a vertical weight takes four bits less. Two taps each way;

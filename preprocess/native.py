@@ -30,6 +30,20 @@ _COMPILERS = ("cc", "gcc", "clang")
 _SECONDS = 60
 
 
+class Bilinear(ctypes.Structure):
+    """``struct bilinear`` of kernels.c."""
+
+    _fields_ = [
+        *((name, ctypes.c_int32) for name in ("width", "height", "size", "padded", "blocks_x", "taps_y")),
+        *((name, ctypes.c_void_p) for name in ("from_x", "weights_x", "from_y", "weights_y")),
+    ]
+
+
+def address(array: np.ndarray) -> int:
+    """Return where an array begins, in half the time that ``array.ctypes`` takes."""
+    return array.__array_interface__["data"][0]
+
+
 @functools.lru_cache(maxsize=1)
 def library() -> Optional[ctypes.CDLL]:
     """Return the compiled kernels, or None where they cannot be compiled or loaded."""
@@ -42,10 +56,9 @@ def library() -> Optional[ctypes.CDLL]:
         found = ctypes.CDLL(str(path))
     except OSError:
         return None
-    pointer, number = ctypes.c_void_p, ctypes.c_int
-    frame, table = (pointer, ctypes.c_int64), (pointer, pointer, number)
-    found.pil_bilinear.argtypes = (*frame, number, number, number, number, *table, *table, pointer, pointer)
-    found.cv2_linear.argtypes = (*frame, number, pointer, pointer, pointer, pointer, pointer, pointer)
+    pointer, number, distance = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
+    found.pil_bilinear.argtypes = (ctypes.POINTER(Bilinear), pointer, distance, pointer, pointer)
+    found.cv2_linear.argtypes = (pointer, distance, number, pointer, pointer, pointer, pointer, pointer, pointer)
     found.pil_bilinear.restype = found.cv2_linear.restype = None
     return found
 
@@ -62,12 +75,14 @@ def is_exact(form: Form, definition: Form) -> bool:
 
 
 def _processor_flags() -> List[str]:
-    """Return the flag for AVX2 where the processor has it; on others the plain code runs."""
+    """Return the flags for the vectors that the processor has; without any the plain code runs."""
+    if platform.machine() != "x86_64":
+        return []
     try:
         about = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
-    return ["-mavx2"] if platform.machine() == "x86_64" and " avx2 " in about else []
+    return [f"-m{name}" for name in ("avx2", "avx512bw") if f" {name} " in about]
 
 
 def _compile(path: Path, flags: List[str]) -> bool:

@@ -7,9 +7,9 @@ The compiled form computes only what the crop keeps. Before either is trusted, i
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import threading
-from dataclasses import dataclass
 from typing import Tuple
 
 import numpy as np
@@ -45,15 +45,10 @@ def compiled(frame: Frame, crop: Crop) -> np.ndarray:
         raise NotImplementedError
     pixels = as_array(frame)
     height, width = pixels.shape[:2]
-    x = _across(width, crop.width, crop.left, crop.size, bool(library.kernels_vectors()))
-    y = _down(height, crop.height, crop.top, crop.size)
-    scratch = _scratch(y.rows * 4 * len(x.start) + 3 * width + _SLACK)
+    tables = _tables(width, height, crop, library.kernels_vectors())
     result = np.empty((3, crop.size, crop.size), np.uint8)
-    library.pil_bilinear(
-        *(pixels.ctypes.data, pixels.strides[0], width, height, crop.size, len(x.start)),
-        *(*x.addresses, x.taps, *y.addresses, y.taps),
-        *(scratch.ctypes.data, result.ctypes.data),
-    )
+    scratch = _scratch(tables.scratch)
+    library.pil_bilinear(tables.pointer, native.address(pixels), pixels.strides[0], scratch, native.address(result))
     return result
 
 
@@ -106,53 +101,48 @@ def _weights(source: int, target: int) -> Tuple[np.ndarray, np.ndarray]:
     return np.minimum(position, source - 1), integer
 
 
-@dataclass(frozen=True)
-class _Table:
-    """Taps of the positions that a crop keeps, as a kernel wants them.
+class _Tables:
+    """Taps of the positions that a crop keeps, as the kernel wants them.
 
     Attributes:
-        start: First tap of each position, int32.
-        weights: Of each tap.
-        taps: Number of them; across, of blocks of five.
-        rows: Extent from the first to the last of all taps.
-        addresses: Of ``start`` and ``weights``.
+        pointer: To ``struct bilinear``.
+        scratch: Bytes that the kernel works in.
     """
 
-    start: np.ndarray
-    weights: np.ndarray
-    taps: int
-    rows: int
-    addresses: Tuple[int, int]
+    def __init__(self, width: int, height: int, crop: Crop, vector: int) -> None:
+        start, kept = _kept(height, crop.height, crop.top, crop.size)
+        rows = int(start[-1]) + kept.shape[1] - int(start[0])
+        padded = -(-crop.size // 8) * 8
+        begin, weights, blocks = _across(*_kept(width, crop.width, crop.left, crop.size), padded, vector)
+        # The structure has addresses only: the arrays must live as long.
+        self._arrays = [np.ascontiguousarray(array) for array in (begin, weights, start, kept)]
+        places = [native.address(array) for array in self._arrays]
+        self._all = native.Bilinear(width, height, crop.size, padded, blocks, kept.shape[1], *places)
+        self.pointer = ctypes.pointer(self._all)
+        self.scratch = rows * 4 * padded + 3 * width + _SLACK
 
 
-@functools.lru_cache(maxsize=256)
-def _down(source: int, target: int, offset: int, size: int) -> _Table:
-    """Return the taps of the vertical pass; weights are int32 (size, taps)."""
-    start, weights = _kept(source, target, offset, size)
-    return _made(start, weights, weights.shape[1], int(start[-1]) + weights.shape[1] - int(start[0]))
+_tables = functools.lru_cache(maxsize=256)(_Tables)
 
 
-@functools.lru_cache(maxsize=256)
-def _across(source: int, target: int, offset: int, size: int, vectors: bool) -> _Table:
-    """Return the taps of the horizontal pass, their number filled up to whole blocks and that of positions to eights.
+def _across(start: np.ndarray, kept: np.ndarray, padded: int, vector: int) -> Tuple[np.ndarray, np.ndarray, int]:
+    """Return the taps of the horizontal pass: the first of each, in bytes, their weights, and how many blocks of five.
 
-    With ``vectors``, weights are int16 (positions / 4, 2, blocks, 3, 2, 2, 8): per four positions the even, then the
-    odd ones; per block three pairs of neighbours; of each the upper, then the lower eleven bits, for both positions,
-    four times. Without, int32 (positions, 5 x blocks).
+    Their number is filled up to whole blocks and that of positions to ``padded``. With vectors of ``vector`` positions,
+    weights are int16 (positions / vector, blocks, 3, 2, vector, 8): per block three pairs of neighbours; of each the
+    upper, then the lower eleven bits, for every position, four times. Without (0), int32 (positions, 5 x blocks).
     """
-    start, kept = _kept(source, target, offset, size)
-    blocks, padded = -(-kept.shape[1] // _BLOCK), -(-size // 8) * 8
+    blocks = -(-kept.shape[1] // _BLOCK)
     weights = np.zeros((padded, blocks * _BLOCK), np.int32)
-    weights[:size, : kept.shape[1]] = kept
-    start = 3 * np.append(start, np.zeros(padded - size, np.int32))
-    if not vectors:
-        return _made(start, weights, blocks, 0)
+    weights[: len(kept), : kept.shape[1]] = kept
+    start = 3 * np.append(start, np.zeros(padded - len(kept), np.int32))
+    if not vector:
+        return start, weights, blocks
     pairs = np.zeros((padded, blocks, 6), np.int32)
     pairs[:, :, :_BLOCK] = weights.reshape(padded, blocks, _BLOCK)
     halves = np.stack([pairs >> 11, pairs & 0x7FF])
-    # (halves, four, position 0 or 2, even or odd, blocks, pairs, neighbours)
-    halves = halves.reshape(2, padded // 4, 2, 2, blocks, 3, 2).transpose(1, 3, 4, 5, 0, 2, 6)
-    return _made(start, np.tile(halves, 4).astype(np.int16), blocks, 0)
+    halves = halves.reshape(2, padded // vector, vector, blocks, 3, 2).transpose(1, 3, 4, 0, 2, 5)
+    return start, np.tile(halves, 4).astype(np.int16), blocks
 
 
 def _kept(source: int, target: int, offset: int, size: int) -> Tuple[np.ndarray, np.ndarray]:
@@ -169,17 +159,13 @@ def _kept(source: int, target: int, offset: int, size: int) -> Tuple[np.ndarray,
     return start.astype(np.int32), moved
 
 
-def _made(start: np.ndarray, weights: np.ndarray, taps: int, rows: int) -> _Table:
-    start, weights = np.ascontiguousarray(start, np.int32), np.ascontiguousarray(weights)
-    return _Table(start, weights, taps, rows, (start.ctypes.data, weights.ctypes.data))
-
-
 _buffers = threading.local()
 
 
-def _scratch(size: int) -> np.ndarray:
-    """Return ``size`` bytes of this thread's: memory that is asked for anew costs more than the resize."""
+def _scratch(size: int) -> int:
+    """Return the address of ``size`` bytes of this thread's: to ask for memory anew costs more than the resize."""
     found = getattr(_buffers, "bytes", None)
     if found is None or len(found) < size:
         found = _buffers.bytes = np.empty(size, np.uint8)
-    return found
+        _buffers.address = native.address(found)
+    return _buffers.address

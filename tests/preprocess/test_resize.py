@@ -120,13 +120,18 @@ def test_without_a_compiler_pillow_takes_over(monkeypatch: pytest.MonkeyPatch) -
 
 
 @_NEEDS_COMPILER
-def test_plain_code_equals_the_vector_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_code_for_every_kind_of_vector_equals_the_definition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    flags = native._processor_flags()[:count]
     monkeypatch.setattr(native, "ROOT", tmp_path)
-    monkeypatch.setattr(native, "_processor_flags", list)
-    plain = native.library.__wrapped__()
-    assert plain is not None
+    monkeypatch.setattr(native, "_processor_flags", lambda: flags)
+    library = native.library.__wrapped__()
+    assert library is not None
+    assert library.kernels_vectors() == [0, 2, 4][len(flags)]
     assert [path.suffix for path in (tmp_path / "build" / "native").iterdir()] == [".so"]
-    monkeypatch.setattr(native, "library", lambda: plain)
+    monkeypatch.setattr(native, "library", lambda: library)
     for pixels, crop in _cases(22, 60):
         _compare(resize.compiled, resize.with_numpy, pixels, crop)
         _compare(linear.compiled, linear.with_numpy, pixels, crop)
