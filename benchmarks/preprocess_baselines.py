@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from preprocess.pool import open_pool
+from preprocess.video_files import one_thread
 
 _MEAN = np.array([0.4345, 0.4051, 0.3775], np.float32)
 _STD = np.array([0.2768, 0.2713, 0.2737], np.float32)
@@ -53,13 +54,14 @@ def decode_video(paths: List[str], to_rgb: bool) -> None:
     import av
 
     converter = av.video.reformatter.VideoReformatter()
+    alone = one_thread(av)
     for path in paths:
         with av.open(path) as container:
             stream = container.streams.video[0]
             stream.thread_count = 1
             for frame in container.decode(stream):
                 if to_rgb:
-                    converter.reformat(frame, format="rgb24")
+                    converter.reformat(frame, format="rgb24", **alone)
 
 
 def plain_loop(folders: List[str], output: str) -> None:
