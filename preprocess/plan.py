@@ -6,12 +6,15 @@ workers carry it out, and it tells beforehand what will be written.
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Dict, List, Sequence, Tuple
+from typing import Deque, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from pipeline.artifact import digest_of
-from pipeline.card import Card
+from pipeline.card import Card, Dataset
 from pipeline.errors import RequestError
+from pipeline.facts import usable_cores
 from pipeline.manifest import Fingerprint, Skipped
 from pipeline.tensor import TensorSpec
 from pipeline.typed import to_dict
@@ -19,9 +22,12 @@ from preprocess.entries import Annotation, Entry
 from preprocess.errors import BadVideoError
 from preprocess.fingerprint import fingerprint
 from preprocess.names import id_names, safe_names
+from preprocess.pool import InlineExecutor
 from preprocess.sampling import Clip, Sampler
-from preprocess.sources import Source, find_source, index_frames
+from preprocess.sources import FrameIndex, Source, find_source, index_frames
 from preprocess.worker import Recipe, recipe_of
+
+_AHEAD = 256
 
 
 @dataclass(frozen=True)
@@ -148,29 +154,57 @@ def _check(tensor: TensorSpec, options: Options) -> None:
 def _look(card: Card, annotation: Annotation, options: Options) -> Tuple[List[_Found], List[Skipped]]:
     found, skipped = [], []
     sampler = Sampler(card.clips, card.dataset.frame_name)
-    for entry in annotation.entries:
+    for entry, look in _looks(card.dataset, options.video_path, annotation.entries):
         try:
-            found.append(_look_at(card, entry, options, sampler))
+            found.append(_sampled(card, entry, look.result(), options, sampler))
         except BadVideoError as reason:
             skipped.append(Skipped(entry.id, entry.label, str(reason)))
     return found, skipped
 
 
-def _look_at(card: Card, entry: Entry, options: Options, sampler: Sampler) -> _Found:
+def _looks(names: Dataset, root: str, entries: Sequence[Entry]) -> Iterator[Tuple[Entry, Future[_Seen]]]:
+    """Look at the files of each video, a few videos ahead: what is seen of all frames at once would fill the memory."""
+    threads = ThreadPoolExecutor(usable_cores())
+    ahead: Deque[Tuple[Entry, Future[_Seen]]] = deque()
+    try:
+        for entry in entries:
+            source = find_source(entry, root, names)
+            # Opening a file leaves the interpreter to others; the many short looks at frames would only wait for it.
+            opened = source is not None and source.kind == "video"
+            ahead.append((entry, (threads if opened else InlineExecutor()).submit(_look_at, source, entry)))
+            if len(ahead) > _AHEAD:
+                yield ahead.popleft()
+        yield from ahead
+    finally:
+        threads.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    source: Source
+    index: FrameIndex
+    segment: Tuple[int, int]
+
+
+def _look_at(source: Optional[Source], entry: Entry) -> _Seen:
     if entry.segment is not None and entry.segment[1] <= entry.segment[0]:
         raise BadVideoError("its segment is empty")
-    source = find_source(entry, options.video_path, card.dataset)
     if source is None:
         raise BadVideoError("it is not on disk")
     index = index_frames(source, entry.segment)
     segment = entry.segment or (source.first_frame, source.first_frame + index.count)
     if segment[1] <= segment[0]:
         raise BadVideoError("it has no frames")
-    every = sampler.clips(*segment)
+    return _Seen(source, index, segment)
+
+
+def _sampled(card: Card, entry: Entry, seen: _Seen, options: Options, sampler: Sampler) -> _Found:
+    """Choose the clips of the next usable video."""
+    every = sampler.clips(*seen.segment)
     cap = _cap(options)
     kept = every[:cap] if cap and "K" not in card.input.layout else every
-    signature = index.signature(sorted({number for clip in kept for number in clip}))
-    return _Found(entry, segment, source, signature, kept, len(every) - len(kept))
+    signature = seen.index.signature(sorted({number for clip in kept for number in clip}))
+    return _Found(entry, seen.segment, seen.source, signature, kept, len(every) - len(kept))
 
 
 def _cap(options: Options) -> int:

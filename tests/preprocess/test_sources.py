@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import av
@@ -15,6 +16,7 @@ from pipeline.manifest import read_manifest
 from preprocess.errors import BadVideoError
 from preprocess.frames import as_array
 from preprocess.sources import Source
+from preprocess.video_files import one_thread
 from tests.command import refused, stage
 from tests.formula import DATA, frame
 from tests.preprocess.conftest import SmallSet
@@ -90,6 +92,38 @@ def test_broken_videos_are_skipped_with_their_reason(small: SmallSet) -> None:
     assert reasons["video_3"].startswith("cannot be opened")
     strict = small.args("--video-path", videos, "--strict", "--workers", "1", "--output", small.root / "strict")
     refused(stage("preprocess", *strict), "video_1")
+
+
+def test_random_starts_are_drawn_in_the_order_of_the_videos(small: SmallSet) -> None:
+    # Video files are looked at by several threads, folders of frames are not; an unusable video takes no draw.
+    for number in range(4, 12):
+        small.add(f"video_{number}", ["walk", "run"][number % 2], number, 20 + number)
+    videos = small.root / "videos"
+    for number, (name, entry) in enumerate(small.database.items()):
+        last = entry["annotations"]["segment"][1]
+        write_video(videos / entry["annotations"]["label"] / f"{name}.avi", number, last - 1, (24, 32))
+    shutil.rmtree(small.frames / "run" / "video_5")
+    (videos / "run" / "video_5.avi").write_bytes(b"this is no video at all")
+    sampled = ["--set", "clips.sampler='consecutive'", "--set", "clips.start='random'", "--set", "clips.count=1"]
+    found = []
+    for folder in (small.frames, videos):
+        done = stage("preprocess", *small.args(*sampled, "--video-path", folder, "--output", small.root / folder.name))
+        assert done.returncode == 0, done.stderr
+        manifest = read_manifest(small.root / folder.name)
+        assert [item.id for item in manifest.skipped] == ["video_5"]
+        found.append([(video.id, video.clips) for video in manifest.videos])
+    assert found[0] == found[1]
+    assert len({clip[2] for _, (clip,) in found[0]}) > 3, "the starts should differ"
+
+
+@pytest.mark.parametrize("size", [(320, 240), (342, 258), (64, 48), (16, 2)])
+def test_one_thread_converts_to_the_bytes_of_many(size: tuple) -> None:
+    width, height = size
+    values = np.random.default_rng(width).integers(0, 256, (height + height // 2, width), np.uint8)
+    picture = av.VideoFrame.from_ndarray(values, format="yuv420p")
+    reformat = av.video.reformatter.VideoReformatter().reformat
+    alone = reformat(picture, format="rgb24", **one_thread(av)).to_ndarray()
+    np.testing.assert_array_equal(alone, reformat(picture, format="rgb24").to_ndarray())
 
 
 def test_video_cut_off_behind_a_frame_is_noticed_without_a_segment(small: SmallSet) -> None:
