@@ -1,12 +1,14 @@
-"""Steps that Ctrl-C may not cut in two."""
+"""Steps that Ctrl-C may not cut in two, and how processes are started."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from typing import Any, Iterator, List
 
+_ALGEBRA = "OPENBLAS_NUM_THREADS"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -43,3 +45,20 @@ def deaf_children() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+@contextlib.contextmanager
+def without_algebra() -> Iterator[None]:
+    """Start processes whose NumPy starts no threads for linear algebra, which nobody does there.
+
+    There would be one per core in every process, and each spins for some hundredths of a second when it has started.
+    """
+    former = os.environ.get(_ALGEBRA)
+    os.environ[_ALGEBRA] = "1"
+    try:
+        yield
+    finally:
+        if former is None:
+            del os.environ[_ALGEBRA]
+        else:
+            os.environ[_ALGEBRA] = former

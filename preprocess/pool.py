@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
 from pipeline.errors import RequestError
-from pipeline.undisturbed import deaf_children, undisturbed
+from pipeline.undisturbed import deaf_children, undisturbed, without_algebra
 from preprocess.worker import watch_parent
 
 # Two files can be flushed to the disk at once; behind eight that wait, the disk is what limits.
@@ -50,7 +50,7 @@ class Pool:
     def submit(self, tag: object, task: Callable[..., Any], *args: Any) -> None:
         """Start ``task(*args)``; ``tag`` comes back with its result."""
         # A worker may be started by this: half started it would be nobody's.
-        with undisturbed(), deaf_children():
+        with undisturbed(), deaf_children(), without_algebra():
             self._running[self._executor.submit(task, *args)] = tag
 
     def submit_aside(self, tag: object, task: Callable[..., Any], *args: Any) -> None:

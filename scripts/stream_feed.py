@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Generator, Iterator, List, Sequence
 import numpy as np
 
 from pipeline.errors import RequestError
-from pipeline.undisturbed import deaf_children, undisturbed
+from pipeline.undisturbed import deaf_children, undisturbed, without_algebra
 from preprocess.plan import Plan, PlannedVideo
 from scripts.stream_ring import Note, Ring
 from scripts.stream_worker import Decode, begin, decode
@@ -117,7 +117,7 @@ class Feeder:
 
     def _hand_out(self, function: Callable[..., Any], *args: Any) -> Future:
         """Hand a task to the workers. That may start one, which complains at length if an interrupt cuts its start."""
-        with undisturbed(), deaf_children():
+        with undisturbed(), deaf_children(), without_algebra():
             return self._pool.submit(function, *args)
 
     def _listen(self) -> None:
