@@ -86,9 +86,11 @@ def _plan(args: argparse.Namespace, card: Card, record: CompiledRecord, compiled
     """Plan the batches that preprocess would make for this model.
 
     Raises:
-        RequestError: there is no dataset or no usable video, or the model does not take what the card makes.
+        RequestError: there is no dataset or no usable video, the model does not take what the card makes, or it lacks a
+            label: counting, the last thing that a stream does, would refuse that.
     """
     from pipeline.tensor import check_feed
+    from postprocess.scores import classes_of
     from preprocess.annotations import find_annotation, limited, read_annotation
     from preprocess.plan import Options, make_plan
 
@@ -118,7 +120,10 @@ def _plan(args: argparse.Namespace, card: Card, record: CompiledRecord, compiled
         raise RequestError(
             f"was compiled for batches of {sizes}, not {options.batch}", compiled, "pass another --batch"
         )
-    plan = make_plan(card, limited(annotation, args.limit), options)
+    asked = limited(annotation, args.limit)
+    names, ids = [entry.label for entry in asked.entries], [entry.id for entry in asked.entries]
+    classes_of(names, ids, card.labels() or asked.labels, path)
+    plan = make_plan(card, asked, options)
     if plan.skipped and (args.strict or not plan.videos):
         first = plan.skipped[0]
         todo = "leave out --strict to skip such videos" if plan.videos else "check --video-path"

@@ -15,7 +15,7 @@ import pytest
 
 from tests.cann_sim import environment
 from tests.command import refused
-from tests.convert.graphs import Graph
+from tests.convert.graphs import CLASSES, Graph
 from tests.scripts.conftest import MakeVideo
 from tests.scripts.stream_case import SHAPE, LabelledSet, StreamCase, members
 
@@ -111,6 +111,14 @@ def test_no_usable_video(tmp_path: Path) -> None:
     _damage(case.data, "video_0", 1)
     _damage(case.data, "video_1", 1)
     refused(case.stream(), "no video can be used")
+
+
+def test_label_that_the_model_lacks_is_refused_before_anything_is_scored(tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("".join(f"class {number}\n" for number in range(CLASSES)))
+    case = StreamCase(tmp_path, more=["--set", f"dataset.labels='{labels.with_suffix('')}'"])
+    refused(case.stream(), "label 'walk' of video 'video_0' is not among the", "choose the card of this dataset")
+    assert case.files() == []
 
 
 def _slow(tmp_path: Path) -> StreamCase:
