@@ -14,8 +14,8 @@ from typing import Any, Callable, List
 
 import numpy as np
 
-from benchmarks.inputs import CARD, cores, run
-from benchmarks.row import AT_LEAST, Row, Scale, alternate
+from benchmarks.inputs import CARD, compiled, cores, random_checkpoint
+from benchmarks.row import AT_LEAST, Row, Scale, in_turn
 from pipeline import card as cards
 from pipeline.card import Card
 from pipeline.telemetry import silence
@@ -29,13 +29,12 @@ def rows(scale: Scale) -> List[Row]:
     silence()
     found = []
     for name in (CARD,) if scale.quick else (CARD, "3d_resnet"):
-        model = _Model(scale.work / "infer" / name, cards.load(name), 0.2 if scale.quick else _SECONDS)
+        model = _Model(scale.work, cards.load(name), 0.2 if scale.quick else _SECONDS)
         rounds = scale.rounds if name == CARD else min(scale.rounds, 5)
         note = f"batch {model.batch}, {model.spec}"
-        ours, loop = alternate(model.stage, model.loop, rounds)
+        ours, loop, eager = in_turn([model.stage, model.loop, model.eager], rounds)
         what = "clips/s against OpenVINO's own asynchronous loop on data in memory"
         found.append(Row(f"infer, {name}", what, "clips/s", ours, loop, _LOOP, AT_LEAST, note))
-        ours, eager = alternate(model.stage, model.eager, rounds)
         what = "clips/s against PyTorch eager on the same cores"
         found.append(
             Row(f"infer, {name}", what, "clips/s", ours, eager, _EAGER, AT_LEAST, f"{note}, {cores()} threads")
@@ -55,11 +54,12 @@ class _Model:
         from infer.job import load_job
         from scripts.synthetic import write_random_batches
 
-        compiled = _compile(self.work, self.card)
         self.batch = self.card.input.batch
+        folder = compiled(self.work, self.card.name, self.batch)
         self.spec = self.card.input_spec(self.batch)
-        write_random_batches(self.work / "batches", self.card, self.spec)
-        self._job = load_job(compiled, self.work / "batches")
+        batches = self.work / self.card.name / "batches"
+        write_random_batches(batches, self.card, self.spec)
+        self._job = load_job(folder, batches)
         files = self._job.manifest.files
         self._arrays = [np.fromfile(self._job.batches / file.name, self.spec.dtype) for file in files]
         self._arrays = [array.reshape(self.spec.shape) for array in self._arrays]
@@ -113,29 +113,6 @@ class _Model:
         return batches * self.batch / (time.perf_counter() - start)
 
 
-def _compile(work: Path, card: Card) -> Path:
-    graph, folder = work / "graph", work / "compiled"
-    checkpoint = ["--checkpoint", str(_random_checkpoint(work, card))] if card.name != CARD else []
-    batch = ["--batch", str(card.input.batch)]
-    run(["-m", "export", "--model", card.name, *checkpoint, *batch, "--output", str(graph), "--quiet"])
-    words = ["--graph", str(graph), "--soc", "cpu", *batch, "--output", str(folder), "--quiet"]
-    run(["-m", "convert", "--model", card.name, *words])
-    return folder
-
-
-def _random_checkpoint(work: Path, card: Card) -> Path:
-    import torch
-
-    from export.pytorch.networks import build_network
-
-    path = work / "random.pth"
-    if not path.is_file():
-        work.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(0)
-        torch.save({"state_dict": build_network(card).state_dict()}, path)
-    return path
-
-
 def _network(work: Path, card: Card) -> Callable[[np.ndarray], np.ndarray]:
     import torch
 
@@ -143,7 +120,7 @@ def _network(work: Path, card: Card) -> Callable[[np.ndarray], np.ndarray]:
     from export.pytorch.networks import build_network
 
     torch.set_num_threads(cores())
-    checkpoint = card.resolve(card.model.checkpoint) if card.name == CARD else _random_checkpoint(work, card)
+    checkpoint = card.resolve(card.model.checkpoint) if card.name == CARD else random_checkpoint(work, card.name)
     network = load_weights(build_network(card), checkpoint, card).eval()
 
     def call(values: np.ndarray) -> np.ndarray:

@@ -54,9 +54,9 @@ def write_frames(root: Path, folders: int, frames: int) -> List[Path]:
     return made
 
 
-def dataset(root: Path, folders: Sequence[Path], videos: int, frames: int) -> Dataset:
-    """Write an annotation with ``videos`` entries over the frame folders, each as often as needed."""
-    labels = cards.load(CARD).labels()
+def dataset(root: Path, folders: Sequence[Path], videos: int, frames: int, card: str = CARD) -> Dataset:
+    """Write an annotation with ``videos`` entries over the frame folders, each as often as needed; labels of a card."""
+    labels = cards.load(card).labels()
     database = {
         f"entry_{number:05d}": {
             "subset": "validation",
@@ -70,15 +70,35 @@ def dataset(root: Path, folders: Sequence[Path], videos: int, frames: int) -> Da
     return Dataset(root, annotation, videos)
 
 
-def compiled_demo(work: Path, batch: int = 10, soc: str = "cpu", env: Optional[Dict[str, str]] = None) -> Path:
-    """Export and compile the demo's model, unless it is there; return its folder."""
-    graph, folder = work / "graph", work / "compiled" / f"{soc}-b{batch}"
+def compiled(
+    work: Path, name: str = CARD, batch: int = 10, soc: str = "cpu", env: Optional[Dict[str, str]] = None
+) -> Path:
+    """Export and compile a card's model, unless it is there; return its folder.
+
+    The demo has its own weights, others get random ones: speed does not depend on them.
+    """
+    graph, folder = work / name / "graph", work / name / "compiled" / f"{soc}-b{batch}"
     if not (graph / "model.json").is_file():
-        run(["-m", "export", "--model", CARD, "--dynamic-batch", "--output", str(graph), "--quiet"])
+        weights = ["--checkpoint", str(random_checkpoint(work, name))] if name != CARD else []
+        run(["-m", "export", "--model", name, *weights, "--dynamic-batch", "--output", str(graph), "--quiet"])
     if not (folder / "model.json").is_file():
         words = ["--graph", str(graph), "--soc", soc, "--batch", str(batch), "--output", str(folder), "--quiet"]
-        run(["-m", "convert", "--model", CARD, *words], env)
+        run(["-m", "convert", "--model", name, *words], env)
     return folder
+
+
+def random_checkpoint(work: Path, name: str) -> Path:
+    """Write random weights of a card's network in PyTorch, unless they are there; return the file."""
+    import torch
+
+    from export.pytorch.networks import build_network
+
+    path = work / name / "random.pth"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(0)
+        torch.save({"state_dict": build_network(cards.load(name)).state_dict()}, path)
+    return path
 
 
 def run(words: Sequence[str], env: Optional[Dict[str, str]] = None) -> float:
@@ -102,9 +122,9 @@ def simulated(**knobs: object) -> Dict[str, str]:
     return environment(**knobs)
 
 
-def stage(name: str, *words: object) -> List[str]:
-    """Return the words that run a stage or a script with the demo's card, quietly."""
-    return ["-m", name, "--model", CARD, *map(str, words), "--quiet"]
+def stage(name: str, *words: object, card: str = CARD) -> List[str]:
+    """Return the words that run a stage or a script with a card, quietly."""
+    return ["-m", name, "--model", card, *map(str, words), "--quiet"]
 
 
 def cores() -> int:

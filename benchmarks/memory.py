@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
-from benchmarks.inputs import ROOT, Dataset, compiled_demo, dataset, stage, write_frames
+from benchmarks.inputs import ROOT, Dataset, compiled, dataset, stage, write_frames
 from benchmarks.row import AT_MOST, Row, Scale
 
 _MB = 1e6
@@ -26,7 +26,7 @@ def rows(scale: Scale) -> List[Row]:
     work = scale.work / "memory"
     folders = write_frames(work / "frames", 4 if scale.quick else 20, _FRAMES)
     sets = [dataset(work, folders, count, _FRAMES) for count in (few, many)]
-    model = compiled_demo(scale.work)
+    model = compiled(scale.work)
     alone = _model_alone(work, model, sets[0])
     less = f"less {alone:.0f} MB, the peak of infer on a few batches"
     found = []

@@ -94,23 +94,20 @@ class Growth:
         return above / sum((one - mean_x) ** 2 for one in x)
 
 
-def alternate(
-    ours: Callable[[], float], baseline: Callable[[], float], rounds: int
-) -> Tuple[Tuple[float, ...], Tuple[float, ...]]:
-    """Measure both sides in turn, so that a change of the machine's speed meets both alike.
+def in_turn(sides: Sequence[Callable[[], float]], rounds: int) -> List[Tuple[float, ...]]:
+    """Measure all sides in turn, so that a change of the machine's speed meets them alike.
 
-    Which side goes first changes every round. Neither call is a warm-up: what has to be warm is warmed before.
+    Which side goes first changes every round. No call is a warm-up: what has to be warm is warmed before.
+
+    Returns:
+        The samples of each side.
     """
-    mine: List[float] = []
-    theirs: List[float] = []
+    samples: List[List[float]] = [[] for _ in sides]
     for number in range(rounds):
-        if number % 2:
-            theirs.append(baseline())
-            mine.append(ours())
-        else:
-            mine.append(ours())
-            theirs.append(baseline())
-    return tuple(mine), tuple(theirs)
+        for place in range(len(sides)):
+            side = (number + place) % len(sides)
+            samples[side].append(sides[side]())
+    return [tuple(found) for found in samples]
 
 
 def spread(samples: Sequence[float]) -> Tuple[float, float, float]:

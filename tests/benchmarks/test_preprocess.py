@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.inputs import dataset, write_frames
-from benchmarks.preprocess import disk_row, video_rows
+from benchmarks.preprocess import _KINDS, _write_videos, disk_row, video_rows
 from benchmarks.preprocess_baselines import plain_loop
 from benchmarks.row import Scale
 from preprocess.__main__ import main as preprocess
@@ -28,11 +28,18 @@ def test_plain_loop_writes_the_stages_per_video_files(tmp_path: Path) -> None:
 
 def test_rows_of_video_files(tmp_path: Path) -> None:
     rows = video_rows(Scale(tmp_path, quick=True, rounds=1))
-    assert [len(row.ours) for row in rows] == [1, 1]
+    assert [len(row.ours) for row in rows] == [1, 1, 1, 1]
     # A profile of the stage itself: it shows the work on frames, not a parent that waits for workers.
-    assert "profile of the stage in one process: " in rows[0].note
-    assert "video_files.py read_video " in rows[0].note
+    for row in rows[::2]:
+        assert "profile of the stage in one process: " in row.note
+        assert "video_files.py read_video " in row.note
     assert not list(tmp_path.iterdir())
+
+
+def test_videos_are_as_large_as_those_of_datasets(tmp_path: Path) -> None:
+    for kind, (least, most) in zip(_KINDS, ((1900, 5800), (1800, 3900))):
+        (path,) = _write_videos(tmp_path / kind.suffix, kind, 1, 94)
+        assert least < path.stat().st_size / 94 < most, kind.name
 
 
 def test_bytes_on_disk() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.row import AT_LEAST, AT_MOST, Growth, Row, alternate, spread
+from benchmarks.row import AT_LEAST, AT_MOST, Growth, Row, in_turn, spread
 
 
 def test_the_figure_is_the_median_of_neighbouring_ratios() -> None:
@@ -25,14 +25,14 @@ def test_exponent_of_a_power_law(power: float, factor: float) -> None:
     assert growth.exponent == pytest.approx(power, abs=1e-12)
 
 
-def test_both_sides_are_measured_in_turn() -> None:
+def test_sides_are_measured_in_turn() -> None:
     order = []
 
     def measure(side: str) -> float:
         order.append(side)
         return float(len(order))
 
-    ours, baseline = alternate(lambda: measure("ours"), lambda: measure("baseline"), 3)
+    ours, baseline = in_turn([lambda: measure("ours"), lambda: measure("baseline")], 3)
     assert order == ["ours", "baseline", "baseline", "ours", "ours", "baseline"]
     assert ours == (1.0, 4.0, 5.0)
     assert baseline == (2.0, 3.0, 6.0)
