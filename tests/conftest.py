@@ -6,6 +6,7 @@ collected where that framework is installed; all others need PyTorch's environme
 
 from __future__ import annotations
 
+import signal
 from importlib.util import find_spec
 from pathlib import Path
 from typing import List, Optional
@@ -16,6 +17,12 @@ from tests.suites import FRAMEWORKS, folder_of
 
 HERE = Path(__file__).resolve().parent
 _LEFT_OUT = pytest.StashKey[List[str]]()
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C again where we run in the background of a shell: processes inherit that they are to ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> Optional[bool]:
