@@ -29,7 +29,9 @@ typedef __m256i vec;
 #define REPEAT(sixteen_bytes) _mm256_broadcastsi128_si256(sixteen_bytes)
 #endif
 
+/* Vectors that a loop indexes stay in registers only where it is unrolled. */
 #define UNROLLED _Pragma("GCC unroll 4")
+#define INLINE static inline __attribute__((always_inline))
 
 int kernels_vectors(void) { return PIXELS; }
 
@@ -40,8 +42,8 @@ static inline vec windows(const uint8_t *row, const int32_t *from, int offset)
 {
     row += offset;
 #ifdef __AVX512BW__
-    vec upper = _mm512_inserti32x4(_mm512_castsi128_si512(sixteen(row + from[0])), sixteen(row + from[1]), 1);
-    return _mm512_inserti32x4(_mm512_inserti32x4(upper, sixteen(row + from[2]), 2), sixteen(row + from[3]), 3);
+    vec two = _mm512_inserti32x4(_mm512_castsi128_si512(sixteen(row + from[0])), sixteen(row + from[1]), 1);
+    return _mm512_inserti32x4(_mm512_inserti32x4(two, sixteen(row + from[2]), 2), sixteen(row + from[3]), 3);
 #else
     return _mm256_inserti128_si256(_mm256_castsi128_si256(sixteen(row + from[0])), sixteen(row + from[1]), 1);
 #endif
@@ -49,7 +51,7 @@ static inline vec windows(const uint8_t *row, const int32_t *from, int offset)
 
 /* The sums of PIXELS pixels. A weight of 22 bits is split into 11 and 11, so that products with bytes can be added in
    pairs of 16 bits; `weights` has, per block and pair of neighbours, the upper and the lower parts for all pixels. */
-static inline __attribute__((always_inline)) vec sums(const uint8_t *row, const int32_t *from, const int16_t *weights, int blocks)
+INLINE vec sums(const uint8_t *row, const int32_t *from, const int16_t *weights, int blocks)
 {
     const vec pairs[3] = {
         REPEAT(_mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1)),
@@ -71,7 +73,8 @@ static inline __attribute__((always_inline)) vec sums(const uint8_t *row, const 
 static inline __m256i eight(const vec *sums)
 {
 #ifdef __AVX512BW__
-    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm512_cvtepi32_epi8(sums[0])), _mm512_cvtepi32_epi8(sums[1]), 1);
+    __m256i four = _mm256_castsi128_si256(_mm512_cvtepi32_epi8(sums[0]));
+    return _mm256_inserti128_si256(four, _mm512_cvtepi32_epi8(sums[1]), 1);
 #else
     __m256i bytes = _mm256_packus_epi16(_mm256_packus_epi32(sums[0], sums[1]), _mm256_packus_epi32(sums[2], sums[3]));
     return _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
@@ -79,8 +82,7 @@ static inline __m256i eight(const vec *sums)
 }
 
 /* One row of the horizontal pass, eight pixels of four bytes at a time. */
-static inline __attribute__((always_inline)) void row_of(const uint8_t *row, int padded, const int32_t *from,
-                                                         const int16_t *weights, int blocks, uint8_t *to)
+INLINE void row_of(const uint8_t *row, int padded, const int32_t *from, const int16_t *weights, int blocks, uint8_t *to)
 {
     for (int x = 0; x < padded; x += 8, to += 32) {
         vec found[8 / PIXELS];
@@ -110,7 +112,8 @@ static inline vec widened(const uint8_t *from)
 static inline void down(const uint8_t *top, int line, const int32_t *weights, int taps, int size, int64_t plane,
                         uint8_t *result)
 {
-    const __m256i apart = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+    const __m128i channel = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m256i apart = _mm256_broadcastsi128_si256(channel);
     for (int x = 0; x < size; x += 8) {
         const uint8_t *at = top + 4 * x;
         vec found[8 / PIXELS];
@@ -127,7 +130,7 @@ static inline void down(const uint8_t *top, int line, const int32_t *weights, in
         _mm256_storeu_si256((__m256i *)channels, bytes);
         for (int c = 0; c < 3; c++) {
             uint8_t *to = result + c * plane + x;
-            // A length that the compiler knows is a store, not a call.
+            /* A length that the compiler knows is a store, not a call. */
             if (size - x < 8) memcpy(to, &channels[c], size - x);
             else memcpy(to, &channels[c], 8);
         }
@@ -137,7 +140,7 @@ static inline void down(const uint8_t *top, int line, const int32_t *weights, in
 int kernels_vectors(void) { return 0; }
 
 /* The same in plain code; `weights` are [padded][5 * blocks] of 32 bits. */
-static inline void across(const uint8_t *row, int padded, const int32_t *from, const void *table, int blocks, uint8_t *to)
+static void across(const uint8_t *row, int padded, const int32_t *from, const void *table, int blocks, uint8_t *to)
 {
     const int32_t *weights = table;
     for (int x = 0; x < padded; x++, weights += BLOCK * blocks, to += 4) {
@@ -166,8 +169,8 @@ static inline void down(const uint8_t *top, int line, const int32_t *weights, in
 }
 #endif
 
-/* Of one size of frames and one crop. `from_x` are offsets in bytes; the tables of x have `padded` entries, a multiple of
-   eight. */
+/* Of one size of frames and one crop. `from_x` are offsets in bytes; the tables of x have `padded` entries, a multiple
+   of eight. */
 struct bilinear {
     int32_t width, height, size, padded, blocks_x, taps_y;
     const int32_t *from_x;
@@ -189,9 +192,9 @@ void pil_bilinear(const struct bilinear *to, const uint8_t *frame, int64_t strid
         if (start + pixels + SLACK > end) row = memcpy(spare, row, pixels);
         across(row, to->padded, to->from_x, to->weights_x, to->blocks_x, scratch + (int64_t)r * line);
     }
-    for (int y = 0; y < size; y++)
-        down(scratch + (int64_t)(to->from_y[y] - first) * line, line, to->weights_y + (int64_t)y * to->taps_y, to->taps_y,
-             size, (int64_t)size * size, result + (int64_t)y * size);
+    for (int64_t y = 0; y < size; y++)
+        down(scratch + (int64_t)(to->from_y[y] - first) * line, line, to->weights_y + y * to->taps_y, to->taps_y, size,
+             (int64_t)size * size, result + y * size);
 }
 
 /* OpenCV's bilinear: horizontal sums in 1/2048, of which a vertical weight takes four bits less. Two taps each way;
