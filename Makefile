@@ -283,8 +283,8 @@ $(VENV)/torch/.ready-all: $(VENV)/torch/.ready-test requirements/plot.txt requir
 test: ## every test suite, each in its framework's environment ## SUITES='pytorch paddle'
 	@$(VENV_PYTHON) -m tests.suites --make "$(MAKE)" $(SUITES)
 
-test-pytorch: $(TEST_READY) $(if $(CI),browser) ## the suite of all stages, with PyTorch ## TESTS='tests/infer -k resume'
-	$(TORCH) -m pytest --junitxml build/tests/pytorch.xml $(TESTS)
+test-pytorch: $(TEST_READY) $(if $(CI),browser) ## the suite of all stages, with PyTorch ## TESTS='tests/infer -k resume' JOBS
+	$(TORCH) -m pytest -n $(or $(JOBS),auto) --maxprocesses 8 --dist loadfile --junitxml build/tests/pytorch.xml $(TESTS)
 
 test-tensorflow test-paddle test-mindspore: test-%: $(if $(PYTHON),,$(VENV)/%/.ready-test) ## what is exported from that framework, alone ## TESTS='-k engine'
 	$(or $(PYTHON),$(VENV)/$*/bin/python) -m pytest --junitxml build/tests/$*.xml tests/export/$* $(TESTS)

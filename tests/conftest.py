@@ -9,32 +9,37 @@ from __future__ import annotations
 import signal
 from importlib.util import find_spec
 from pathlib import Path
-from typing import List, Optional
+from typing import Dict, Optional
 
 import pytest
 
 from tests.suites import FRAMEWORKS, folder_of
 
 HERE = Path(__file__).resolve().parent
-_LEFT_OUT = pytest.StashKey[List[str]]()
 
 
 def pytest_configure() -> None:
-    """Hear Ctrl-C again where we run in the background of a shell: processes inherit that they are to ignore it."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Start processes that hear signals, also where we were told not to (nohup, or the background of a shell).
+
+    A process inherits what is ignored, but not a handler.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> Optional[bool]:
+def pytest_ignore_collect(collection_path: Path) -> Optional[bool]:
     """Leave out the tests of frameworks that are not installed."""
-    for name in FRAMEWORKS:
-        if collection_path == HERE.parent / folder_of(name) and find_spec(name) is None:
-            config.stash.setdefault(_LEFT_OUT, []).append(name)
-            return True
-    return None
+    return True if collection_path in _left_out() else None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which tests were left out because their framework is not installed."""
-    for name in terminalreporter.config.stash.get(_LEFT_OUT, []):
-        terminalreporter.write_line(f"left out here: {folder_of(name)} ({name} is not installed); make test-{name}")
+    """Say which of the tests that were asked for are left out because their framework is not installed."""
+    asked = {Path(word.split("::")[0]).resolve() for word in terminalreporter.config.args}
+    for folder, name in _left_out().items():
+        if asked.intersection((folder, *folder.parents)):
+            terminalreporter.write_line(f"left out here: {folder_of(name)} ({name} is not installed); make test-{name}")
+
+
+def _left_out() -> Dict[Path, str]:
+    return {HERE.parent / folder_of(name): name for name in FRAMEWORKS if find_spec(name) is None}

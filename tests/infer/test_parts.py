@@ -104,12 +104,13 @@ def test_reading_ahead_stays_ahead_and_ends_with_its_user() -> None:
             third.set()
         return np.array([group.slots])
 
+    before = threading.enumerate()
     arrays = read_ahead(remember, [Group((), number) for number in range(10)], 2)
     assert next(arrays)[0] == 0
     assert third.wait(10)
     arrays.close()
     assert len(read) == 3
-    assert threading.enumerate() == [threading.main_thread()]
+    assert threading.enumerate() == before
 
 
 def test_error_of_the_reading_thread_reaches_the_caller() -> None:
