@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from benchmarks.inputs import ROOT, Dataset, compiled, dataset, stage, write_frames
 from benchmarks.row import AT_MOST, Row, Scale
@@ -17,7 +17,7 @@ _EVERY_S = 0.02
 _FEW, _MANY = 100, 2000
 _FRAMES = 32
 _LIMIT_MB, _GROWTH = 600.0, 1.1
-_HOW = "proportional set sizes of all processes, 20 ms between samples; measured once"
+_HOW = "memory of all processes, the files that they map as in the one that maps most; every 20 ms, measured once"
 
 
 def rows(scale: Scale) -> List[Row]:
@@ -44,7 +44,10 @@ def rows(scale: Scale) -> List[Row]:
 
 
 def peak_bytes(command: Sequence[str], env: Optional[Dict[str, str]] = None) -> int:
-    """Run a command and return the largest sum of memory of its processes, shared pages counted once.
+    """Run a command and return the most memory that its processes held at a time, in bytes.
+
+    Pages that they share are counted once. Pages of mapped files (libraries) count as in the process that has most of
+    them: other commands may map the same files, and must not make the figure smaller.
 
     Raises:
         RuntimeError: the command failed.
@@ -54,7 +57,8 @@ def peak_bytes(command: Sequence[str], env: Optional[Dict[str, str]] = None) -> 
     )
     most = 0
     while process.poll() is None:
-        most = max(most, sum(_held(member) for member in _members(process.pid)))
+        held = [_held(member) for member in _members(process.pid)]
+        most = max(most, sum(own for own, _ in held) + max((files for _, files in held), default=0))
         time.sleep(_EVERY_S)
     if process.returncode:
         said = process.stderr.read() if process.stderr else ""
@@ -93,12 +97,15 @@ def _members(group: int) -> List[Path]:
     return found
 
 
-def _held(process: Path) -> int:
-    """Return the proportional set size of a process in bytes: shared pages are divided among those that share them."""
+def _held(process: Path) -> Tuple[int, int]:
+    """Return a process's share of the pages without a file, and its pages of mapped files, in bytes."""
     try:
-        for line in (process / "smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, IndexError):
-        pass  # it has just ended
-    return 0
+        rolled, status = (_kilobytes((process / name).read_text()) for name in ("smaps_rollup", "status"))
+        return (rolled["Pss_Anon"] + rolled["Pss_Shmem"]) * 1024, status["RssFile"] * 1024
+    except (OSError, KeyError):
+        return 0, 0  # it has just ended
+
+
+def _kilobytes(text: str) -> Dict[str, int]:
+    words = (line.split() for line in text.splitlines())
+    return {line[0].rstrip(":"): int(line[1]) for line in words if line[-1:] == ["kB"]}
