@@ -6,10 +6,11 @@ workers carry it out, and it tells beforehand what will be written.
 
 from __future__ import annotations
 
+import functools
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Deque, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Deque, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from pipeline.artifact import digest_of
 from pipeline.card import Card, Dataset
@@ -22,12 +23,11 @@ from preprocess.entries import Annotation, Entry
 from preprocess.errors import BadVideoError
 from preprocess.fingerprint import fingerprint
 from preprocess.names import id_names, safe_names
-from preprocess.pool import InlineExecutor
 from preprocess.sampling import Clip, Sampler
 from preprocess.sources import FrameIndex, Source, find_source, index_frames
 from preprocess.worker import Recipe, recipe_of
 
-_AHEAD = 256
+_AHEAD = 32
 
 
 @dataclass(frozen=True)
@@ -156,22 +156,26 @@ def _look(card: Card, annotation: Annotation, options: Options) -> Tuple[List[_F
     sampler = Sampler(card.clips, card.dataset.frame_name)
     for entry, look in _looks(card.dataset, options.video_path, annotation.entries):
         try:
-            found.append(_sampled(card, entry, look.result(), options, sampler))
+            found.append(_sampled(card, entry, look(), options, sampler))
         except BadVideoError as reason:
             skipped.append(Skipped(entry.id, entry.label, str(reason)))
     return found, skipped
 
 
-def _looks(names: Dataset, root: str, entries: Sequence[Entry]) -> Iterator[Tuple[Entry, Future[_Seen]]]:
-    """Look at the files of each video, a few videos ahead: what is seen of all frames at once would fill the memory."""
+def _looks(names: Dataset, root: str, entries: Sequence[Entry]) -> Iterator[Tuple[Entry, Callable[[], _Seen]]]:
+    """Yield each video with the call that looks at its files.
+
+    Video files are looked at a few videos ahead, because opening one leaves the interpreter to others; the many short
+    looks at frames would only wait for it.
+    """
     threads = ThreadPoolExecutor(usable_cores())
-    ahead: Deque[Tuple[Entry, Future[_Seen]]] = deque()
+    ahead: Deque[Tuple[Entry, Callable[[], _Seen]]] = deque()
     try:
         for entry in entries:
             source = find_source(entry, root, names)
-            # Opening a file leaves the interpreter to others; the many short looks at frames would only wait for it.
+            look = functools.partial(_look_at, source, entry)
             opened = source is not None and source.kind == "video"
-            ahead.append((entry, (threads if opened else InlineExecutor()).submit(_look_at, source, entry)))
+            ahead.append((entry, threads.submit(look).result if opened else look))
             if len(ahead) > _AHEAD:
                 yield ahead.popleft()
         yield from ahead
