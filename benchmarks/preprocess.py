@@ -24,8 +24,9 @@ _CARD = "3d_resnet"
 _JPEG, _VIDEO = "preprocess from JPEG frames", "preprocess from video files"
 # HMDB51 split 1: videos and clips of its validation subset, and the frames of a video on the average.
 _VIDEOS, _CLIPS, _FRAMES = 1530, 9530, 94
-# So many that the start of the processes does not decide. As float32 they would push the files out of the memory.
-_MEASURED, _AS_FLOAT, _ROUNDS = 800, 200, 5
+# The start of the processes takes a twentieth of the time of so many. More of them, or all as float32, write more than
+# a virtual machine has memory at hand for: then the time goes into what its host does to get it some.
+_MEASURED, _AS_FLOAT, _ROUNDS = 400, 100, 5
 
 
 @dataclass(frozen=True)
