@@ -78,7 +78,7 @@ def _page(found: Measured) -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
         *(f"| {row.stage} | {row.measure} | {' | '.join(_cells(row))} |" for row in found.rows),
     ]
-    notes = [f"- {row.stage}, {row.measure}: {row.note}." for row in found.rows if row.note]
+    notes = [f"- {row.stage}, {row.measure}: {_note(row, found.rounds)}." for row in found.rows if row.note]
     lines += ["", "Notes:", "", *notes] if notes else []
     if found.growths:
         lines += ["", "Cost as the number of videos grows; the exponent is the slope of log cost over log videos:", ""]
@@ -120,3 +120,9 @@ def _plain(found: Measured) -> Dict[str, Any]:
 def missed(found: Measured) -> List[Row]:
     """Return the rows that are not as asked."""
     return [row for row in found.rows if not row.met]
+
+
+def _note(row: Row, rounds: int) -> str:
+    """Return a row's note, with the number of its rounds where it has another one; a single one is its own affair."""
+    own = len(row.ours)
+    return row.note if own in (1, rounds) else f"{row.note}; {own} rounds"
