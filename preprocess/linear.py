@@ -44,8 +44,8 @@ def compiled(frame: Frame, crop: Crop) -> np.ndarray:
     y = _table(pixels.shape[0], crop.height, crop.top, crop.size, False)
     scratch = np.empty(6 * crop.size, np.int16)
     result = np.empty((3, crop.size, crop.size), np.uint8)
-    tables = (native.address(array) for array in (*x, *y, scratch, result))
-    library.cv2_linear(native.address(pixels), pixels.strides[0], crop.size, *tables)
+    tables = (array.ctypes.data for array in (*x, *y, scratch, result))
+    library.cv2_linear(pixels.ctypes.data, pixels.strides[0], crop.size, *tables)
     return result
 
 

@@ -28,8 +28,8 @@ Form = Callable[[Frame, Crop], np.ndarray]
 _SOURCE = Path(__file__).with_name("kernels.c")
 _COMPILERS = ("cc", "gcc", "clang")
 _SECONDS = 60
-# What /proc/cpuinfo must list for each. Processors without vbmi2 (Skylake, Cascade Lake) run at a lower frequency while
-# they use vectors of 512 bits, which would cost the decoding beside it more than the resize gains.
+# What /proc/cpuinfo must list for each. By Intel's specification updates, Xeons without vbmi2 (Skylake, Cascade Lake)
+# lower their frequency for vectors of 512 bits, and decoding would be slower with it. That was not measured here.
 _VECTORS = {"avx2": ("avx2",), "avx512bw": ("avx2", "avx512bw", "avx512_vbmi2")}
 
 
@@ -40,11 +40,6 @@ class Bilinear(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("width", "height", "size", "padded", "blocks_x", "taps_y")),
         *((name, ctypes.c_void_p) for name in ("from_x", "weights_x", "from_y", "weights_y")),
     ]
-
-
-def address(array: np.ndarray) -> int:
-    """Return where an array begins, in half the time that ``array.ctypes`` takes."""
-    return array.__array_interface__["data"][0]
 
 
 @functools.lru_cache(maxsize=1)

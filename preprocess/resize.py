@@ -48,7 +48,7 @@ def compiled(frame: Frame, crop: Crop) -> np.ndarray:
     tables = _tables(width, height, crop, library.kernels_vectors())
     result = np.empty((3, crop.size, crop.size), np.uint8)
     scratch = _scratch(tables.scratch)
-    library.pil_bilinear(tables.pointer, native.address(pixels), pixels.strides[0], scratch, native.address(result))
+    library.pil_bilinear(tables.pointer, pixels.ctypes.data, pixels.strides[0], scratch, result.ctypes.data)
     return result
 
 
@@ -116,7 +116,7 @@ class _Tables:
         begin, weights, blocks = _across(*_kept(width, crop.width, crop.left, crop.size), padded, vector)
         # The structure has addresses only: the arrays must live as long.
         self._arrays = [np.ascontiguousarray(array) for array in (begin, weights, start, kept)]
-        places = [native.address(array) for array in self._arrays]
+        places = [array.ctypes.data for array in self._arrays]
         self._all = native.Bilinear(width, height, crop.size, padded, blocks, kept.shape[1], *places)
         self.pointer = ctypes.pointer(self._all)
         self.scratch = rows * 4 * padded + 3 * width + _SLACK
@@ -167,5 +167,5 @@ def _scratch(size: int) -> int:
     found = getattr(_buffers, "bytes", None)
     if found is None or len(found) < size:
         found = _buffers.bytes = np.empty(size, np.uint8)
-        _buffers.address = native.address(found)
+        _buffers.address = found.ctypes.data
     return _buffers.address
