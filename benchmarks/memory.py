@@ -50,7 +50,7 @@ def peak_bytes(command: Sequence[str], env: Optional[Dict[str, str]] = None) -> 
     them: other commands may map the same files, and must not make the figure smaller.
 
     Raises:
-        RuntimeError: the command failed.
+        RuntimeError: the command failed, or the kernel does not tell what it held.
     """
     process = subprocess.Popen(
         command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -63,6 +63,8 @@ def peak_bytes(command: Sequence[str], env: Optional[Dict[str, str]] = None) -> 
     if process.returncode:
         said = process.stderr.read() if process.stderr else ""
         raise RuntimeError(f"{' '.join(command)}: exit code {process.returncode}: {said.strip()[-500:]}")
+    if not most:
+        raise RuntimeError("/proc has no Pss_Anon, Pss_Shmem and RssFile of the processes: the kernel is too old")
     return most
 
 
