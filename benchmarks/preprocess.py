@@ -24,8 +24,7 @@ _CARD = "3d_resnet"
 _JPEG, _VIDEO = "preprocess from JPEG frames", "preprocess from video files"
 # HMDB51 split 1: videos and clips of its validation subset, and the frames of a video on the average.
 _VIDEOS, _CLIPS, _FRAMES = 1530, 9530, 94
-# The start of the processes takes a twentieth of the time of so many. More of them, or all as float32, write more than
-# a virtual machine has memory at hand for: then the time goes into what its host does to get it some.
+# The start of the processes takes a twentieth of the time of so many. As float32 each writes four times the bytes.
 _MEASURED, _AS_FLOAT, _ROUNDS = 400, 100, 5
 
 
@@ -41,7 +40,8 @@ class _Kind:
     options: Dict[str, str]
 
 
-# Clips of Kinetics and UCF101 that others publish for their demos have 2.3 to 5.8 kB and 1.8 to 3.9 kB per frame.
+# Of the clips that MMAction2 and PaddleVideo publish for trying out, those in H.264 of 340x256 have 2.3 to 5.8 kB per
+# frame, those in MPEG-4 of 320x240 1.8 to 3.9 kB: the sizes and codings in which Kinetics and UCF101 are handed on.
 _KINDS = (
     _Kind("H.264 340x256, as Kinetics", "libx264", "mp4", 340, 256, {"crf": "16"}),
     _Kind("MPEG-4 320x240, as UCF101", "mpeg4", "avi", 320, 240, {"b": "500k"}),
