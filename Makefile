@@ -19,7 +19,7 @@ VENV_PYTHON ?= python3
 
 # auto is looked up once, so that the folders carry the chip's name, as those of the stages do.
 ifeq ($(SOC),auto)
-override SOC := $(or $(shell $(or $(PYTHON),$(VENV_PYTHON)) -c "from pipeline.soc import resolve; print(resolve('auto'))" 2>/dev/null),auto)
+override SOC := $(or $(shell $(or $(PYTHON),$(VENV_PYTHON)) -c "from clip2om.pipeline.soc import resolve; print(resolve('auto'))" 2>/dev/null),auto)
 endif
 comma := ,
 # BATCH=1,4,8 makes one model per batch size, DYNAMIC_BATCH=1,4,8 one model for all: both from a symbolic graph.

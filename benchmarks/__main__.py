@@ -15,12 +15,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Dict, List, Optional
 
-from pipeline.command import Parser, positive, run
-from pipeline.console import Console
-from pipeline.errors import RequestError
+from clip2om.pipeline.command import Parser, positive, run
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import RequestError
 
 if TYPE_CHECKING:
-    from benchmarks.row import Growth, Row
+    from clip2om.benchmarks.row import Growth, Row
 
 ROOT = Path(__file__).resolve().parent.parent
 _QUICK_ROUNDS, _ROUNDS = 2, 7
@@ -51,8 +51,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _bench(args: argparse.Namespace) -> int:
-    from benchmarks import report
-    from benchmarks.row import Scale
+    from clip2om.benchmarks import report
+    from clip2om.benchmarks.row import Scale
 
     modules = _benchmarks(args.only)
     console = Console("bench", args.quiet)
@@ -89,7 +89,7 @@ def _benchmarks(only: List[str]) -> Dict[str, ModuleType]:
     import benchmarks
 
     names = sorted(item.name for item in pkgutil.iter_modules(benchmarks.__path__) if not item.name.startswith("_"))
-    modules = {name: importlib.import_module(f"benchmarks.{name}") for name in names}
+    modules = {name: importlib.import_module(f"clip2om.benchmarks.{name}") for name in names}
     found = {name: module for name, module in modules.items() if hasattr(module, "rows")}
     for name in only:
         if name not in found:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from pipeline.console import Console  # noqa: E402
+from clip2om.pipeline.console import Console  # noqa: E402
 
 # The clips of the 3d_resnet recipe: 24 MB per batch.
 _BATCH = 10
@@ -115,11 +115,11 @@ def _python_time(folder: Path, loops: int) -> int:
 
     import acl  # type: ignore[import-not-found, unused-ignore]
 
-    from infer.engines.acl import AclEngine
-    from infer.engines.base import Options
-    from infer.execute import execute, warm_up
-    from infer.job import load_job
-    from infer.task import Task
+    from clip2om.infer.engines.acl import AclEngine
+    from clip2om.infer.engines.base import Options
+    from clip2om.infer.execute import execute, warm_up
+    from clip2om.infer.job import load_job
+    from clip2om.infer.task import Task
 
     inside = [0.0]
 
@@ -169,8 +169,8 @@ def _gain(cases: List[Case], two: Case) -> float:
 
 
 def _write(path: Path, cases: List[Case], two: Case, python: float) -> None:
-    from pipeline import facts
-    from pipeline.artifact import write_json
+    from clip2om.pipeline import facts
+    from clip2om.pipeline.artifact import write_json
 
     figures = {"cases": [asdict(case) for case in (*cases, two)], "python_ms_per_batch": python}
     write_json(path, "acl_overlap", 1, {**figures, "two_against_one": _gain(cases, two), "host": facts.host()})

@@ -14,11 +14,11 @@ from typing import Any, Callable, List
 
 import numpy as np
 
-from benchmarks.inputs import CARD, compiled, cores, random_checkpoint
-from benchmarks.row import AT_LEAST, Row, Scale, in_turn
-from pipeline import card as cards
-from pipeline.card import Card
-from pipeline.telemetry import silence
+from clip2om.benchmarks.inputs import CARD, compiled, cores, random_checkpoint
+from clip2om.benchmarks.row import AT_LEAST, Row, Scale, in_turn
+from clip2om.pipeline import card as cards
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.telemetry import silence
 
 _SECONDS = 4.0
 _LOOP, _EAGER = 0.97, 1.8
@@ -53,8 +53,8 @@ class _Model:
     seconds: float
 
     def __post_init__(self) -> None:
-        from infer.job import load_job
-        from scripts.synthetic import write_random_batches
+        from clip2om.infer.job import load_job
+        from clip2om.scripts.shared.synthetic import write_random_batches
 
         self.batch = self.card.input.batch
         folder = compiled(self.work, self.card.name, self.batch)
@@ -70,10 +70,10 @@ class _Model:
 
     def stage(self) -> float:
         """Read all batches ``loops`` times and run them, as the infer stage does."""
-        from infer.engines.base import Options
-        from infer.engines.openvino import OpenVinoEngine
-        from infer.execute import execute, warm_up
-        from infer.task import Task
+        from clip2om.infer.engines.base import Options
+        from clip2om.infer.engines.openvino import OpenVinoEngine
+        from clip2om.infer.execute import execute, warm_up
+        from clip2om.infer.task import Task
 
         task = Task(self._job, self._job.groups * self._loops, None, 1, False)
         with OpenVinoEngine(self._job.compiled, self._job.record, Options()) as engine:
@@ -118,8 +118,8 @@ class _Model:
 def _network(work: Path, card: Card) -> Callable[[np.ndarray], np.ndarray]:
     import torch
 
-    from export.pytorch.checkpoint import load_weights
-    from export.pytorch.networks import build_network
+    from clip2om.export.pytorch.checkpoint import load_weights
+    from clip2om.export.pytorch.networks import build_network
 
     torch.set_num_threads(cores())
     checkpoint = card.resolve(card.model.checkpoint) if card.name == CARD else random_checkpoint(work, card.name)

@@ -14,7 +14,7 @@ from typing import Dict, List, Optional, Sequence
 import numpy as np
 from PIL import Image
 
-from pipeline import card as cards
+from clip2om.pipeline import card as cards
 
 ROOT = cards.ROOT
 CARD = "3d_resnet_demo"
@@ -91,7 +91,7 @@ def random_checkpoint(work: Path, name: str) -> Path:
     """Write random weights of a card's network in PyTorch, unless they are there; return the file."""
     import torch
 
-    from export.pytorch.networks import build_network
+    from clip2om.export.pytorch.networks import build_network
 
     path = work / name / "random.pth"
     if not path.is_file():

@@ -7,10 +7,10 @@ from typing import List
 
 import numpy as np
 
-from benchmarks.inputs import run
-from benchmarks.row import AT_MOST, Growth, Row, Scale
-from pipeline import card as cards
-from pipeline.manifest import BatchFile, Manifest, Video, write_manifest
+from clip2om.benchmarks.inputs import run
+from clip2om.benchmarks.row import AT_MOST, Growth, Row, Scale
+from clip2om.pipeline import card as cards
+from clip2om.pipeline.manifest import BatchFile, Manifest, Video, write_manifest
 
 # The clips and videos of HMDB51 split 1.
 _CLIPS, _VIDEOS = 9530, 1530
@@ -47,7 +47,7 @@ def _time(words: List[str]) -> float:
 
 def _prepare(folder: Path, clips: int, videos: int) -> List[str]:
     """Write a manifest and random scores and return the command."""
-    from preprocess.fingerprint import fingerprint
+    from clip2om.preprocess.fingerprint import fingerprint
 
     card = cards.load(_CARD)
     batch, labels = card.input.batch, card.labels()

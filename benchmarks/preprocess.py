@@ -13,12 +13,18 @@ from typing import Callable, Dict, List, Tuple
 
 import numpy as np
 
-from benchmarks.inputs import Dataset, cores, dataset, write_frames
-from benchmarks.preprocess_baselines import decode_jpeg, decode_video, decode_with_pillow, plain_loop, shared_out
-from benchmarks.row import AT_LEAST, Growth, Row, Scale, in_turn
-from benchmarks.shares import shares
-from pipeline import card as cards
-from preprocess.__main__ import main as preprocess
+from clip2om.benchmarks.inputs import Dataset, cores, dataset, write_frames
+from clip2om.benchmarks.preprocess_baselines import (
+    decode_jpeg,
+    decode_video,
+    decode_with_pillow,
+    plain_loop,
+    shared_out,
+)
+from clip2om.benchmarks.row import AT_LEAST, Growth, Row, Scale, in_turn
+from clip2om.benchmarks.shares import shares
+from clip2om.pipeline import card as cards
+from clip2om.preprocess.__main__ import main as preprocess
 
 _CARD = "3d_resnet"
 _JPEG, _VIDEO = "preprocess from JPEG frames", "preprocess from video files"

@@ -9,8 +9,8 @@ from typing import Any, Callable, List
 import numpy as np
 from PIL import Image
 
-from preprocess.pool import open_pool
-from preprocess.video_files import one_thread
+from clip2om.preprocess.pool import open_pool
+from clip2om.preprocess.video_files import one_thread
 
 _MEAN = np.array([0.4345, 0.4051, 0.3775], np.float32)
 _STD = np.array([0.2768, 0.2713, 0.2737], np.float32)

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, List
 
-from benchmarks.row import Growth, Row, spread
-from pipeline import facts
-from pipeline.artifact import write_json, write_text
-from pipeline.console import Console
-from pipeline.errors import RequestError
+from clip2om.benchmarks.row import Growth, Row, spread
+from clip2om.pipeline import facts
+from clip2om.pipeline.artifact import write_json, write_text
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import RequestError
 
 VERSION = 1
 _BEGIN, _END = "<!-- make bench writes from here -->", "<!-- to here -->"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import List
 
-from benchmarks.inputs import run
-from benchmarks.row import AT_MOST, Row, Scale
+from clip2om.benchmarks.inputs import run
+from clip2om.benchmarks.row import AT_MOST, Row, Scale
 
 _STAGES = ("export", "preprocess", "convert", "infer", "postprocess")
 _TARGET_S = 0.3

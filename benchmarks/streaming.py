@@ -15,8 +15,8 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from benchmarks.inputs import CARD, Dataset, compiled, dataset, run, simulated, stage, write_frames
-from benchmarks.row import AT_MOST, Growth, Row, Scale
+from clip2om.benchmarks.inputs import CARD, Dataset, compiled, dataset, run, simulated, stage, write_frames
+from clip2om.benchmarks.row import AT_MOST, Growth, Row, Scale
 
 _SOC = "Ascend310P3"
 # Start-up takes about half a second of each command: enough videos that it does not decide.

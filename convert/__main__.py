@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional, Tuple
 
-from pipeline.command import positive, run, stage_parser
-from pipeline.console import Console
+from clip2om.pipeline.command import positive, run, stage_parser
+from clip2om.pipeline.console import Console
 
 if TYPE_CHECKING:
-    from convert.formats import Format
-    from convert.request import ConvertRequest
-    from pipeline.card import Card
-    from pipeline.records import GraphRecord
+    from clip2om.convert.formats import Format
+    from clip2om.convert.request import ConvertRequest
+    from clip2om.pipeline.card import Card
+    from clip2om.pipeline.records import GraphRecord
 
 _EXAMPLE = """python -m convert --model 3d_resnet --soc cpu --batch 10
   python -m convert --model 3d_resnet --soc Ascend310P3 --batch 1,4,8 --dry-run
@@ -103,10 +103,10 @@ def _add_atc(parser: argparse.ArgumentParser) -> None:
 
 
 def _convert(args: argparse.Namespace) -> int:
-    from convert.formats import MINDIR
-    from convert.request import read_graph
-    from pipeline import card as cards
-    from pipeline import soc
+    from clip2om.convert.formats import MINDIR
+    from clip2om.convert.request import read_graph
+    from clip2om.pipeline import card as cards
+    from clip2om.pipeline import soc
 
     console = Console("convert", args.quiet)
     card = cards.load(args.model, args.set)
@@ -129,10 +129,10 @@ def _plain_requests(
     args: argparse.Namespace, card: Card, target: str, graph: Path, record: GraphRecord
 ) -> List[ConvertRequest]:
     """Return the conversions that do without ATC: for the CPU, and of graphs that MindSpore itself runs."""
-    from convert.formats import MINDIR
-    from convert.request import cpu_request
-    from pipeline import soc
-    from pipeline.errors import RequestError
+    from clip2om.convert.formats import MINDIR
+    from clip2om.convert.request import cpu_request
+    from clip2om.pipeline import soc
+    from clip2om.pipeline.errors import RequestError
 
     given = {
         "--dynamic-batch": args.dynamic_batch,
@@ -160,9 +160,9 @@ def _with_calibration(args: argparse.Namespace, card: Card, request: ConvertRequ
     """Return the request with its calibration clips, if it is for int8."""
     from dataclasses import replace
 
-    from convert.calibration import USUAL, read_calibration
-    from pipeline import card as cards
-    from pipeline.errors import RequestError
+    from clip2om.convert.calibration import USUAL, read_calibration
+    from clip2om.pipeline import card as cards
+    from clip2om.pipeline.errors import RequestError
 
     if args.precision != "int8":
         for name, value in (("--calibration", args.calibration), ("--calibration-clips", args.calibration_clips)):
@@ -180,9 +180,9 @@ def _with_calibration(args: argparse.Namespace, card: Card, request: ConvertRequ
 def _atc_requests(
     args: argparse.Namespace, card: Card, target: str, graph: Path, record: GraphRecord
 ) -> List[ConvertRequest]:
-    from convert.atc_options import check_gears, make_options
-    from convert.request import atc_request
-    from pipeline.errors import RequestError
+    from clip2om.convert.atc_options import check_gears, make_options
+    from clip2om.convert.request import atc_request
+    from clip2om.pipeline.errors import RequestError
 
     if args.format != "auto":
         raise RequestError(f"{args.format} is for the CPU, --soc {target} takes .om", "--format", "leave it out")
@@ -194,7 +194,7 @@ def _atc_requests(
 
 
 def _folder(args: argparse.Namespace, card: Card, request: ConvertRequest) -> Path:
-    from pipeline import card as cards
+    from clip2om.pipeline import card as cards
 
     several = len(args.batch or []) > 1
     if args.output and not several:
@@ -205,9 +205,9 @@ def _folder(args: argparse.Namespace, card: Card, request: ConvertRequest) -> Pa
 
 
 def _print_command(request: ConvertRequest, folder: Path, console: Console) -> None:
-    from convert import amct_command
-    from convert.atc_command import pasted_command
-    from convert.om_from_graph import warn_of_doubts
+    from clip2om.convert import amct_command
+    from clip2om.convert.atc_command import pasted_command
+    from clip2om.convert.om_from_graph import warn_of_doubts
 
     warn_of_doubts(request, console)
     if request.calibration:
@@ -218,9 +218,9 @@ def _print_command(request: ConvertRequest, folder: Path, console: Console) -> N
 
 
 def _build_without_atc(args: argparse.Namespace, request: ConvertRequest, folder: Path, console: Console) -> None:
-    from convert.build import build
-    from convert.formats import candidates
-    from convert.own_command import own_command
+    from clip2om.convert.build import build
+    from clip2om.convert.formats import candidates
+    from clip2om.convert.own_command import own_command
 
     if request.calibration:
         _build_int8(args, request, folder, console)
@@ -235,9 +235,9 @@ def _build_without_atc(args: argparse.Namespace, request: ConvertRequest, folder
 
 
 def _build_int8(args: argparse.Namespace, request: ConvertRequest, folder: Path, console: Console) -> None:
-    from convert.build import build
-    from convert.formats import INT8, require_int8
-    from convert.own_command import own_command
+    from clip2om.convert.build import build
+    from clip2om.convert.formats import INT8, require_int8
+    from clip2om.convert.own_command import own_command
 
     if not _is_current(args, request, INT8, folder, console):
         require_int8(request.graph, request.record.format)
@@ -245,10 +245,10 @@ def _build_int8(args: argparse.Namespace, request: ConvertRequest, folder: Path,
 
 
 def _build_om(args: argparse.Namespace, request: ConvertRequest, folder: Path, console: Console) -> None:
-    from convert.build import build
-    from convert.formats import OM
-    from convert.om_from_graph import find_atc
-    from convert.own_command import own_command
+    from clip2om.convert.build import build
+    from clip2om.convert.formats import OM
+    from clip2om.convert.om_from_graph import find_atc
+    from clip2om.convert.own_command import own_command
 
     if not _is_current(args, request, OM, folder, console):
         find_atc(request.soc)
@@ -258,7 +258,7 @@ def _build_om(args: argparse.Namespace, request: ConvertRequest, folder: Path, c
 def _is_current(
     args: argparse.Namespace, request: ConvertRequest, chosen: Format, folder: Path, console: Console
 ) -> bool:
-    from convert.record import find_current
+    from clip2om.convert.record import find_current
 
     current = None if args.force else find_current(request, chosen, folder)
     if current is None:

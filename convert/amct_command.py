@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import List
 
-from convert.atc_command import atc_command, input_shape
-from convert.calibration import Calibration
-from convert.request import STEM, ConvertRequest
-from pipeline.command import shell
-from pipeline.errors import RequestError
+from clip2om.convert.atc_command import atc_command, input_shape
+from clip2om.convert.calibration import Calibration
+from clip2om.convert.request import STEM, ConvertRequest
+from clip2om.pipeline.command import shell
+from clip2om.pipeline.errors import RequestError
 
 # What AMCT appends to its prefix for the model that ATC compiles.
 _DEPLOYED = f"{STEM}_deploy_model.onnx"

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import List
 
-from convert.atc_options import AtcOptions
-from convert.request import STEM, ConvertRequest
-from pipeline.command import shell
-from pipeline.tensor import TensorSpec
+from clip2om.convert.atc_options import AtcOptions
+from clip2om.convert.request import STEM, ConvertRequest
+from clip2om.pipeline.command import shell
+from clip2om.pipeline.tensor import TensorSpec
 
 
 def atc_command(request: ConvertRequest, model: str, output: str) -> List[str]:

@@ -9,12 +9,12 @@ import signal
 from pathlib import Path
 from typing import List, Optional
 
-from convert.atc_command import input_shape
-from convert.request import ConvertRequest
-from pipeline.ascend_codes import Meaning, codes_in, find
-from pipeline.ascend_host import ROOT, find_cann
-from pipeline.console import Console
-from pipeline.errors import RequestError
+from clip2om.convert.atc_command import input_shape
+from clip2om.convert.request import ConvertRequest
+from clip2om.pipeline.ascend_codes import Meaning, codes_in, find
+from clip2om.pipeline.ascend_host import ROOT, find_cann
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import RequestError
 
 _TAIL = 12
 _WIDTH = 300

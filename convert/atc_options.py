@@ -7,11 +7,11 @@ import os
 from dataclasses import dataclass
 from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
-from convert.tensor_names import tensor_name
-from pipeline.card import Card
-from pipeline.errors import RequestError
-from pipeline.records import GraphRecord
-from pipeline.tensor import TensorSpec
+from clip2om.convert.tensor_names import tensor_name
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.records import GraphRecord
+from clip2om.pipeline.tensor import TensorSpec
 
 FRAMEWORKS = {"onnx": 5, "pb": 3, "air": 1}
 # What comes out of a float32 graph. ATC compiles to float16 unless told otherwise; inputs and outputs keep their type.

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Iterator, List, NoReturn, Optional
 
-from pipeline.undisturbed import undisturbed
+from clip2om.pipeline.undisturbed import undisturbed
 
 _GRACE_S = 2.0
 

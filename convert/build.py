@@ -6,17 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
-from convert.copied_from_graph import copy_graph
-from convert.formats import INT8, MINDIR, OM, ONNX, OPENVINO, Format, keeping
-from convert.int8_from_graph import int8_from_graph
-from convert.om_from_graph import om_from_graph
-from convert.openvino_from_graph import OpenVinoMissingError, openvino_from_graph
-from convert.record import describe
-from convert.request import RECORD, ConvertRequest
-from pipeline import ascend_host, facts
-from pipeline.artifact import folder_lock, remove_partials, sha256_file
-from pipeline.console import Console, size
-from pipeline.records import CompiledRecord, find_record, write_record
+from clip2om.convert.copied_from_graph import copy_graph
+from clip2om.convert.formats import INT8, MINDIR, OM, ONNX, OPENVINO, Format, keeping
+from clip2om.convert.int8_from_graph import int8_from_graph
+from clip2om.convert.om_from_graph import om_from_graph
+from clip2om.convert.openvino_from_graph import OpenVinoMissingError, openvino_from_graph
+from clip2om.convert.record import describe
+from clip2om.convert.request import RECORD, ConvertRequest
+from clip2om.pipeline import ascend_host, facts
+from clip2om.pipeline.artifact import folder_lock, remove_partials, sha256_file
+from clip2om.pipeline.console import Console, size
+from clip2om.pipeline.records import CompiledRecord, find_record, write_record
 
 # Each writes the model into a folder and returns the names of its files, the model first.
 Writer = Callable[[ConvertRequest, Path, Console], List[str]]

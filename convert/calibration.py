@@ -8,11 +8,11 @@ from typing import Iterator, List, Tuple
 
 import numpy as np
 
-from pipeline.artifact import sha256_file
-from pipeline.errors import RequestError
-from pipeline.manifest import FILE_NAME, Manifest, read_manifest
-from pipeline.records import Calibrated, GraphRecord
-from pipeline.tensor import DYNAMIC, TensorSpec, check_feed
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.manifest import FILE_NAME, Manifest, read_manifest
+from clip2om.pipeline.records import Calibrated, GraphRecord
+from clip2om.pipeline.tensor import DYNAMIC, TensorSpec, check_feed
 
 SUBSET = "training"
 # Ranges of activations that fewer clips show are chance; NNCF's own default, and the project's, is 300.

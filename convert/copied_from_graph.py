@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 from typing import List
 
-from convert.request import STEM, ConvertRequest
-from pipeline.artifact import replacing
-from pipeline.console import Console
-from pipeline.errors import RequestError
-from pipeline.tensor import DYNAMIC
+from clip2om.convert.request import STEM, ConvertRequest
+from clip2om.pipeline.artifact import replacing
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.tensor import DYNAMIC
 
 
 def copy_graph(request: ConvertRequest, output: Path, console: Console) -> List[str]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import List, Tuple
 
-from pipeline.artifact import PathLike
-from pipeline.ascend_host import ROOT, find_cann
-from pipeline.console import Console
-from pipeline.errors import RequestError
-from pipeline.facts import versions
+from clip2om.pipeline.artifact import PathLike
+from clip2om.pipeline.ascend_host import ROOT, find_cann
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.facts import versions
 
 ATC = "atc"
 

@@ -11,11 +11,11 @@ from typing import Any, Iterator, List, Tuple
 
 import numpy as np
 
-from convert.calibration import Calibration
-from convert.openvino_from_graph import fix_batch, load_openvino, read_model, write_ir
-from convert.request import ConvertRequest
-from pipeline.console import Console, Progress
-from pipeline.errors import RequestError, last_line
+from clip2om.convert.calibration import Calibration
+from clip2om.convert.openvino_from_graph import fix_batch, load_openvino, read_model, write_ir
+from clip2om.convert.request import ConvertRequest
+from clip2om.pipeline.console import Console, Progress
+from clip2om.pipeline.errors import RequestError, last_line
 
 INSTALL = "pip install -r requirements/quantize.txt"
 

@@ -9,15 +9,15 @@ import tempfile
 from pathlib import Path
 from typing import Iterator, List, Optional
 
-from convert.atc_command import atc_command
-from convert.atc_failure import explain_failure, missing_atc, unfinished
-from convert.atc_process import run_atc
-from convert.formats import ATC
-from convert.onnx_check import doubts
-from convert.request import STEM, ConvertRequest
-from pipeline.artifact import replacing
-from pipeline.command import shell
-from pipeline.console import Console
+from clip2om.convert.atc_command import atc_command
+from clip2om.convert.atc_failure import explain_failure, missing_atc, unfinished
+from clip2om.convert.atc_process import run_atc
+from clip2om.convert.formats import ATC
+from clip2om.convert.onnx_check import doubts
+from clip2om.convert.request import STEM, ConvertRequest
+from clip2om.pipeline.artifact import replacing
+from clip2om.pipeline.command import shell
+from clip2om.pipeline.console import Console
 
 LOG = "atc.log"
 _NAME = f"{STEM}.om"

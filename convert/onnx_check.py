@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Dict, List
 
-from convert.onnx_nodes import OnnxNode, read_nodes
+from clip2om.convert.onnx_nodes import OnnxNode, read_nodes
 
 _SPATIAL = 3
 _GROUPED = (

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, List
 
-from convert.formats import ONNX
-from convert.request import ConvertRequest
-from convert.tensor_names import tensor_name
-from pipeline.artifact import replacing
-from pipeline.console import Console
-from pipeline.errors import RequestError, last_line
-from pipeline.telemetry import silence
-from pipeline.tensor import TensorSpec
+from clip2om.convert.formats import ONNX
+from clip2om.convert.request import ConvertRequest
+from clip2om.convert.tensor_names import tensor_name
+from clip2om.pipeline.artifact import replacing
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import RequestError, last_line
+from clip2om.pipeline.telemetry import silence
+from clip2om.pipeline.tensor import TensorSpec
 
 _XML, _BIN = "model.xml", "model.bin"
 _DTYPES = {"f32": "float32", "f16": "float16", "u8": "uint8", "i8": "int8", "i32": "int32", "i64": "int64"}

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import List
 
-from convert.atc_options import AtcOptions
-from convert.request import ConvertRequest
-from pipeline.command import shell
+from clip2om.convert.atc_options import AtcOptions
+from clip2om.convert.request import ConvertRequest
+from clip2om.pipeline.command import shell
 
 
 def own_command(args: argparse.Namespace, request: ConvertRequest, form: str) -> str:

@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Dict, Optional
 
-from convert.atc_command import recorded_command
-from convert.formats import Format
-from convert.request import RECORD, ConvertRequest
-from pipeline.artifact import sha256_file
-from pipeline.records import CompiledRecord, find_record
+from clip2om.convert.atc_command import recorded_command
+from clip2om.convert.formats import Format
+from clip2om.convert.request import RECORD, ConvertRequest
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.records import CompiledRecord, find_record
 
 
 def find_current(request: ConvertRequest, chosen: Format, output: Path) -> Optional[CompiledRecord]:

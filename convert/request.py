@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Optional, Tuple
 
-from convert.atc_options import AtcOptions, kept_outputs
-from convert.calibration import Calibration
-from pipeline.artifact import sha256_file
-from pipeline.card import Card
-from pipeline.errors import RequestError
-from pipeline.records import GraphRecord, read_record
-from pipeline.tensor import DYNAMIC, TensorSpec
+from clip2om.convert.atc_options import AtcOptions, kept_outputs
+from clip2om.convert.calibration import Calibration
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.records import GraphRecord, read_record
+from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
 
 RECORD = "model.json"
 STEM = "model"

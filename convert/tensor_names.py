@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.tensor import TensorSpec
+from clip2om.pipeline.tensor import TensorSpec
 
 
 def tensor_name(spec: TensorSpec) -> str:

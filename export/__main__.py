@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional, Sequence
 
-from pipeline.command import Parser, positive, run, stage_parser
-from pipeline.console import Console, size
+from clip2om.pipeline.command import Parser, positive, run, stage_parser
+from clip2om.pipeline.console import Console, size
 
 if TYPE_CHECKING:
-    from pipeline.records import GraphRecord
+    from clip2om.pipeline.records import GraphRecord
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -64,10 +64,10 @@ def make_parser() -> Parser:
 def export(args: argparse.Namespace) -> int:
     """Export what ``args`` ask for, unless it is there already."""
     # NumPy and the framework are loaded here, so that --help works on any host and at once.
-    from export.frameworks import FRAMEWORKS, load_exporter
-    from export.request import find_current, make_request
-    from pipeline import card as cards
-    from pipeline.artifact import folder_lock, remove_partials
+    from clip2om.export.frameworks import FRAMEWORKS, load_exporter
+    from clip2om.export.request import find_current, make_request
+    from clip2om.pipeline import card as cards
+    from clip2om.pipeline.artifact import folder_lock, remove_partials
 
     console = Console("export", args.quiet)
     card = cards.load(args.model, args.set)

@@ -18,21 +18,24 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, List, Optional, Sequence
 
-from pipeline.command import run, stage_parser
+from clip2om.pipeline.command import run, stage_parser
 
 if TYPE_CHECKING:
-    from export.neutral import State
-    from pipeline.card import Card
-    from pipeline.console import Console
+    from clip2om.export.neutral import State
+    from clip2om.pipeline.card import Card
+    from clip2om.pipeline.console import Console
 
 # Each module has read_arrays and write_arrays; what they exchange has PyTorch's names.
 _MODULES = {
-    ".pth": "export.pytorch.arrays",
-    ".pt": "export.pytorch.arrays",
-    ".ckpt": "export.mindspore.arrays",
-    ".npz": "export.neutral",
+    ".pth": "clip2om.export.pytorch.arrays",
+    ".pt": "clip2om.export.pytorch.arrays",
+    ".ckpt": "clip2om.export.mindspore.arrays",
+    ".npz": "clip2om.export.neutral",
 }
-_LIBRARIES = {"export.pytorch.arrays": ("pytorch", "torch"), "export.mindspore.arrays": ("mindspore", "mindspore")}
+_LIBRARIES = {
+    "clip2om.export.pytorch.arrays": ("pytorch", "torch"),
+    "clip2om.export.mindspore.arrays": ("mindspore", "mindspore"),
+}
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -54,9 +57,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def convert(args: argparse.Namespace) -> int:
     """Read ``args.source``, rename its entries and write ``args.target``."""
-    from pipeline import card as cards
-    from pipeline.console import Console
-    from pipeline.errors import RequestError
+    from clip2om.pipeline import card as cards
+    from clip2om.pipeline.console import Console
+    from clip2om.pipeline.errors import RequestError
 
     console = Console("checkpoint", args.quiet)
     card = cards.load(args.model, args.set)
@@ -74,7 +77,7 @@ def convert(args: argparse.Namespace) -> int:
 
 
 def _module_name(path: Path) -> str:
-    from pipeline.errors import RequestError
+    from clip2om.pipeline.errors import RequestError
 
     if path.suffix not in _MODULES:
         raise RequestError(f"is a file {path.suffix or 'without suffix'}, expected {', '.join(_MODULES)}", path)
@@ -83,7 +86,7 @@ def _module_name(path: Path) -> str:
 
 def _load(name: str, args: argparse.Namespace) -> Any:
     """Import what reads or writes one kind of file, once its framework is known to be there."""
-    from export.frameworks import FRAMEWORKS, import_libraries
+    from clip2om.export.frameworks import FRAMEWORKS, import_libraries
 
     if name in _LIBRARIES:
         framework, library = _LIBRARIES[name]
@@ -94,8 +97,8 @@ def _load(name: str, args: argparse.Namespace) -> Any:
 
 def _check_network(state: State, path: Path, card: Card, console: Console) -> None:
     """Refuse weights of another network than the card's; say where depth or classes are other ones."""
-    from export.mindspore.recognition import NETWORKS, describe
-    from pipeline.errors import RequestError
+    from clip2om.export.mindspore.recognition import NETWORKS, describe
+    from clip2om.pipeline.errors import RequestError
 
     if card.model.network not in NETWORKS:
         raise RequestError(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Tuple
 
-from pipeline.artifact import digest_of, sha256_file
-from pipeline.errors import RequestError
+from clip2om.pipeline.artifact import digest_of, sha256_file
+from clip2om.pipeline.errors import RequestError
 
 _INDEX = ".index"
 _DATA = re.compile(r"\.data-(\d{5})-of-(\d{5})")

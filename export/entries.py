@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import AbstractSet
 
-from pipeline.card import Card, Model
-from pipeline.errors import RequestError
+from clip2om.pipeline.card import Card, Model
+from clip2om.pipeline.errors import RequestError
 
 _COMMON = frozenset({"framework", "network", "classes", "checkpoint", "origin"})
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Dict, Sequence, Tuple
 
-from pipeline.errors import RequestError
+from clip2om.pipeline.errors import RequestError
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,11 @@ class Framework:
 
 
 FRAMEWORKS = {
-    "pytorch": Framework("export.pytorch.exporter", ("torch", "onnx", "onnxsim", "onnxruntime"), ("onnx",), "torch"),
+    "pytorch": Framework(
+        "clip2om.export.pytorch.exporter", ("torch", "onnx", "onnxsim", "onnxruntime"), ("onnx",), "torch"
+    ),
     "tensorflow": Framework(
-        "export.tensorflow.exporter",
+        "clip2om.export.tensorflow.exporter",
         ("tensorflow",),
         ("pb",),
         "tensorflow",
@@ -42,10 +44,10 @@ FRAMEWORKS = {
         {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"},
     ),
     "paddle": Framework(
-        "export.paddle.exporter", ("paddle", "paddle2onnx", "onnx", "onnxruntime"), ("onnx",), "paddle"
+        "clip2om.export.paddle.exporter", ("paddle", "paddle2onnx", "onnx", "onnxruntime"), ("onnx",), "paddle"
     ),
     "mindspore": Framework(
-        "export.mindspore.exporter",
+        "clip2om.export.mindspore.exporter",
         ("mindspore", "onnx", "onnxruntime"),
         ("onnx", "mindir", "air"),
         "mindspore",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.errors import ShortfallError
-from pipeline.records import Parity
+from clip2om.pipeline.errors import ShortfallError
+from clip2om.pipeline.records import Parity
 
 MIN_COSINE = 0.9999
 

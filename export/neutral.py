@@ -8,8 +8,8 @@ from typing import Dict, List, Mapping, Tuple
 
 import numpy as np
 
-from pipeline.artifact import replacing
-from pipeline.errors import RequestError
+from clip2om.pipeline.artifact import replacing
+from clip2om.pipeline.errors import RequestError
 
 State = Dict[str, np.ndarray]
 

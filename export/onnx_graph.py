@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 from onnx import ModelProto
 
-from pipeline.artifact import PathLike
-from pipeline.errors import ShortfallError
-from pipeline.tensor import DYNAMIC, TensorSpec
+from clip2om.pipeline.artifact import PathLike
+from clip2om.pipeline.errors import ShortfallError
+from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
 
 
 def simplify(model: ModelProto) -> ModelProto:

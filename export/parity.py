@@ -6,10 +6,10 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
-from pipeline.card import Transform
-from pipeline.errors import ShortfallError
-from pipeline.records import Parity
-from pipeline.tensor import DYNAMIC, TensorSpec
+from clip2om.pipeline.card import Transform
+from clip2om.pipeline.errors import ShortfallError
+from clip2om.pipeline.records import Parity
+from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
 
 _CLIPS = 4
 _DYNAMIC_BATCHES = (1, 3)

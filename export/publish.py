@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Callable, Optional, Sequence
 
-from export import gate
-from export.request import RECORD, ExportRequest
-from pipeline.artifact import replacing, sha256_file
-from pipeline.facts import versions
-from pipeline.records import GraphRecord, Parity, find_record, write_record
-from pipeline.tensor import TensorSpec
+from clip2om.export import gate
+from clip2om.export.request import RECORD, ExportRequest
+from clip2om.pipeline.artifact import replacing, sha256_file
+from clip2om.pipeline.facts import versions
+from clip2om.pipeline.records import GraphRecord, Parity, find_record, write_record
+from clip2om.pipeline.tensor import TensorSpec
 
 
 def publish(

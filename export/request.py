@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Sequence
 
-from export.checkpoint_files import CheckpointFiles, exists, one_file, tensorflow_files
-from export.gate import within
-from pipeline.artifact import digest_of, sha256_file
-from pipeline.card import ROOT, Card
-from pipeline.errors import RequestError
-from pipeline.records import GraphRecord, find_record
-from pipeline.tensor import DYNAMIC, TensorSpec
+from clip2om.export.checkpoint_files import CheckpointFiles, exists, one_file, tensorflow_files
+from clip2om.export.gate import within
+from clip2om.pipeline.artifact import digest_of, sha256_file
+from clip2om.pipeline.card import ROOT, Card
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.records import GraphRecord, find_record
+from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
 
 RECORD = "model.json"
 INPUT_DTYPES = ("float32", "uint8")

@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, List, Optional, Sequence
 
-from pipeline.command import Parser, run, stage_parser
-from pipeline.console import Console
+from clip2om.pipeline.command import Parser, run, stage_parser
+from clip2om.pipeline.console import Console
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from export.score import Side
+    from clip2om.export.score import Side
 
     Run = Callable[["np.ndarray"], "np.ndarray"]
 
@@ -46,9 +46,9 @@ def make_parser() -> Parser:
 
 def score(args: argparse.Namespace) -> int:
     """Score the batches with both sides."""
-    from export.frameworks import FRAMEWORKS, load_exporter
-    from export.score import Scorer, make_sides
-    from pipeline import card as cards
+    from clip2om.export.frameworks import FRAMEWORKS, load_exporter
+    from clip2om.export.score import Scorer, make_sides
+    from clip2om.pipeline import card as cards
 
     console = Console("export.run", args.quiet)
     card = cards.load(args.model, args.set)

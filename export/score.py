@@ -11,18 +11,18 @@ from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from export import parity
-from export.checkpoint_files import CheckpointFiles
-from export.frameworks import FRAMEWORKS
-from export.request import RECORD, ExportRequest, find_checkpoint
-from pipeline.artifact import folder_lock, remove_partials, replacing, sha256_file
-from pipeline.card import Card
-from pipeline.console import Console
-from pipeline.errors import RequestError
-from pipeline.manifest import FILE_NAME, BatchFile, Manifest, read_manifest
-from pipeline.mean_volume import mean_volume_of
-from pipeline.records import GraphRecord, ScoreFile, Summary, find_record, read_record, write_record
-from pipeline.tensor import DYNAMIC, TensorSpec, check_feed
+from clip2om.export import parity
+from clip2om.export.checkpoint_files import CheckpointFiles
+from clip2om.export.frameworks import FRAMEWORKS
+from clip2om.export.request import RECORD, ExportRequest, find_checkpoint
+from clip2om.pipeline.artifact import folder_lock, remove_partials, replacing, sha256_file
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.manifest import FILE_NAME, BatchFile, Manifest, read_manifest
+from clip2om.pipeline.mean_volume import mean_volume_of
+from clip2om.pipeline.records import GraphRecord, ScoreFile, Summary, find_record, read_record, write_record
+from clip2om.pipeline.tensor import DYNAMIC, TensorSpec, check_feed
 
 Run = Callable[[np.ndarray], np.ndarray]
 SUMMARY = "summary.json"
@@ -187,7 +187,7 @@ def make_sides(card: Card, folder: Path, checkpoint: Optional[Path], scorer: Sco
             other: Run = exporter.load_graph(graph)
             return other
         # TensorFlow's environment has no ONNX.
-        from export import onnx_graph
+        from clip2om.export import onnx_graph
 
         return onnx_graph.load(graph)
 

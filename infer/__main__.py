@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional, Tuple
 
-from pipeline.command import count, positive, run, stage_parser
-from pipeline.console import Console
+from clip2om.pipeline.command import count, positive, run, stage_parser
+from clip2om.pipeline.console import Console
 
 if TYPE_CHECKING:
-    from infer.engines.base import Backend
-    from infer.job import Job
-    from infer.run import RunOptions
+    from clip2om.infer.engines.base import Backend
+    from clip2om.infer.job import Job
+    from clip2om.infer.run import RunOptions
 
 _EXAMPLE = "python -m infer --model 3d_resnet --soc cpu --batch 10"
 
@@ -70,10 +70,10 @@ def _devices(text: str) -> Tuple[int, ...]:
 
 
 def _infer(args: argparse.Namespace) -> int:
-    from infer.engines.base import EngineMissingError, Options, arithmetic
-    from infer.engines.select import choose
-    from infer.job import load_job
-    from infer.run import RunOptions
+    from clip2om.infer.engines.base import EngineMissingError, Options, arithmetic
+    from clip2om.infer.engines.select import choose
+    from clip2om.infer.job import load_job
+    from clip2om.infer.run import RunOptions
 
     console = Console("infer", args.quiet)
     compiled, batches, output = _folders(args)
@@ -95,9 +95,9 @@ def _infer(args: argparse.Namespace) -> int:
 
 
 def _folders(args: argparse.Namespace) -> Tuple[Path, Path, Path]:
-    from pipeline import card as cards
-    from pipeline import soc
-    from pipeline.errors import RequestError
+    from clip2om.pipeline import card as cards
+    from clip2om.pipeline import soc
+    from clip2om.pipeline.errors import RequestError
 
     card = cards.load(args.model, args.set)
     home = cards.ROOT / "build" / card.name
@@ -120,10 +120,10 @@ def _warn_cards(job: Job, console: Console) -> None:
 
 
 def _carry_out(job: Job, engine: Backend, output: Path, options: RunOptions, console: Console) -> int:
-    from infer.benchmark import benchmark
-    from infer.report import show
-    from infer.run import find_current
-    from infer.run import run as run_job
+    from clip2om.infer.benchmark import benchmark
+    from clip2om.infer.report import show
+    from clip2om.infer.run import find_current
+    from clip2om.infer.run import run as run_job
 
     if options.loops:
         show(benchmark(job, engine, output, options, console), console, benchmark=True)

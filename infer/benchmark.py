@@ -6,18 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
-from infer.dispatch import carry_out
-from infer.engines.base import Backend
-from infer.groups import Group
-from infer.job import Job
-from infer.journal import Entry
-from infer.measure import throughput, work_of
-from infer.run import RunOptions, describe, host_facts, option_facts
-from infer.task import Hooks, Task
-from pipeline.artifact import folder_lock, write_json
-from pipeline.console import Console
-from pipeline.records import Summary, Throughput
-from pipeline.typed import to_dict
+from clip2om.infer.dispatch import carry_out
+from clip2om.infer.engines.base import Backend
+from clip2om.infer.groups import Group
+from clip2om.infer.job import Job
+from clip2om.infer.journal import Entry
+from clip2om.infer.measure import throughput, work_of
+from clip2om.infer.run import RunOptions, describe, host_facts, option_facts
+from clip2om.infer.task import Hooks, Task
+from clip2om.pipeline.artifact import folder_lock, write_json
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.records import Summary, Throughput
+from clip2om.pipeline.typed import to_dict
 
 FILE_NAME = "benchmark.json"
 VERSION = 1

@@ -14,15 +14,15 @@ from typing import Dict, Iterator, List
 
 import numpy as np
 
-from infer.engines.tool import Stage, Tool, advice, why
-from infer.measure import Clock
-from infer.reader import verify_file
-from infer.scores import ScoreFolder
-from infer.task import Hooks, Outcome, Task
-from pipeline.artifact import replacing
-from pipeline.command import shell
-from pipeline.errors import RequestError
-from pipeline.undisturbed import undisturbed
+from clip2om.infer.engines.tool import Stage, Tool, advice, why
+from clip2om.infer.measure import Clock
+from clip2om.infer.reader import verify_file
+from clip2om.infer.scores import ScoreFolder
+from clip2om.infer.task import Hooks, Outcome, Task
+from clip2om.pipeline.artifact import replacing
+from clip2om.pipeline.command import shell
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.undisturbed import undisturbed
 
 _PREFIX = ".staging-"
 _COVERS = "the tool's whole run, loading of the model included"

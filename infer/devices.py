@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any, Dict, Iterator, List, NoReturn, Optional, Tuple
 
-from infer.engines.base import Engine
-from infer.execute import execute, warm_up
-from infer.groups import Group
-from infer.journal import Entry
-from infer.measure import Clock
-from infer.task import Hooks, Outcome, Task
-from pipeline.errors import RequestError, last_line
-from pipeline.undisturbed import deaf_children, undisturbed
+from clip2om.infer.engines.base import Engine
+from clip2om.infer.execute import execute, warm_up
+from clip2om.infer.groups import Group
+from clip2om.infer.journal import Entry
+from clip2om.infer.measure import Clock
+from clip2om.infer.task import Hooks, Outcome, Task
+from clip2om.pipeline.errors import RequestError, last_line
+from clip2om.pipeline.undisturbed import deaf_children, undisturbed
 
 # Waiting for a device's last batches and for its driver to let go of it.
 _GRACE_S = 60

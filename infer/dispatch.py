@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from infer.delegate import delegate
-from infer.devices import share
-from infer.engines.base import Backend, Engine
-from infer.engines.tool import Tool
-from infer.execute import stream
-from infer.task import Hooks, Outcome, Task
+from clip2om.infer.delegate import delegate
+from clip2om.infer.devices import share
+from clip2om.infer.engines.base import Backend, Engine
+from clip2om.infer.engines.tool import Tool
+from clip2om.infer.execute import stream
+from clip2om.infer.task import Hooks, Outcome, Task
 
 
 def carry_out(backend: Backend, task: Task, hooks: Hooks) -> Outcome:

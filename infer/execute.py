@@ -9,14 +9,14 @@ from typing import Callable, Iterable, Optional, Tuple
 
 import numpy as np
 
-from infer.engines.base import Engine, Result
-from infer.groups import Group
-from infer.journal import Entry
-from infer.measure import Clock
-from infer.reader import BatchReader, read_ahead
-from infer.task import Hooks, Outcome, Task
-from pipeline.tensor import TensorSpec
-from pipeline.undisturbed import undisturbed
+from clip2om.infer.engines.base import Engine, Result
+from clip2om.infer.groups import Group
+from clip2om.infer.journal import Entry
+from clip2om.infer.measure import Clock
+from clip2om.infer.reader import BatchReader, read_ahead
+from clip2om.infer.task import Hooks, Outcome, Task
+from clip2om.pipeline.tensor import TensorSpec
+from clip2om.pipeline.undisturbed import undisturbed
 
 Consume = Callable[[Group, Result, Optional[Entry]], None]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import List, Tuple
 
-from pipeline.artifact import digest_of
-from pipeline.manifest import BatchFile, Manifest
-from pipeline.tensor import DYNAMIC, TensorSpec
+from clip2om.pipeline.artifact import digest_of
+from clip2om.pipeline.manifest import BatchFile, Manifest
+from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import List
 
-from infer.groups import Group, feed_spec, make_groups
-from pipeline.artifact import sha256_file
-from pipeline.errors import RequestError
-from pipeline.manifest import FILE_NAME, Manifest, read_manifest
-from pipeline.records import CompiledRecord, read_record
-from pipeline.tensor import DYNAMIC, TensorSpec, check_feed
+from clip2om.infer.groups import Group, feed_spec, make_groups
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.manifest import FILE_NAME, Manifest, read_manifest
+from clip2om.pipeline.records import CompiledRecord, read_record
+from clip2om.pipeline.tensor import DYNAMIC, TensorSpec, check_feed
 
 RECORD = "model.json"
 _CONVERT = "run python -m convert first"

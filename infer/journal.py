@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from pipeline.artifact import write_text
-from pipeline.errors import RequestError
-from pipeline.records import ScoreFile
-from pipeline.typed import from_dict, to_dict
+from clip2om.pipeline.artifact import write_text
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.records import ScoreFile
+from clip2om.pipeline.typed import from_dict, to_dict
 
 NAME = ".progress.jsonl"
 

@@ -8,9 +8,9 @@ from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from infer.groups import Group
-from pipeline.manifest import Manifest
-from pipeline.records import DeviceCompute, Latency, Rate, Throughput
+from clip2om.infer.groups import Group
+from clip2om.pipeline.manifest import Manifest
+from clip2om.pipeline.records import DeviceCompute, Latency, Rate, Throughput
 
 
 @dataclass

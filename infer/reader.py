@@ -11,11 +11,11 @@ from typing import Callable, Deque, Generator, Iterable
 
 import numpy as np
 
-from infer.groups import Group
-from pipeline.artifact import sha256_file
-from pipeline.errors import RequestError
-from pipeline.manifest import BatchFile
-from pipeline.tensor import TensorSpec
+from clip2om.infer.groups import Group
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.manifest import BatchFile
+from clip2om.pipeline.tensor import TensorSpec
 
 # One alone cannot keep up with a fast device: a batch may be tens of megabytes.
 _READERS = 2

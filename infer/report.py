@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import List
 
-from pipeline.console import Console
-from pipeline.records import DeviceCompute, Latency, Rate, Throughput
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.records import DeviceCompute, Latency, Rate, Throughput
 
 _BENCHMARK_WALL = "wall: first read to last result, nothing written"
 _COMPUTE = "compute: at least one batch on the device"

@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from infer.dispatch import carry_out
-from infer.engines.base import Backend
-from infer.groups import Group
-from infer.job import Job
-from infer.journal import Entry, Identity, Journal, Progress
-from infer.measure import throughput, work_of
-from infer.scores import SUMMARY, ScoreFolder
-from infer.task import Hooks, Outcome, Task
-from pipeline import ascend_host, facts
-from pipeline.artifact import folder_lock, remove_partials
-from pipeline.console import Console
-from pipeline.manifest import FILE_NAME
-from pipeline.records import Summary, find_record, write_record
+from clip2om.infer.dispatch import carry_out
+from clip2om.infer.engines.base import Backend
+from clip2om.infer.groups import Group
+from clip2om.infer.job import Job
+from clip2om.infer.journal import Entry, Identity, Journal, Progress
+from clip2om.infer.measure import throughput, work_of
+from clip2om.infer.scores import SUMMARY, ScoreFolder
+from clip2om.infer.task import Hooks, Outcome, Task
+from clip2om.pipeline import ascend_host, facts
+from clip2om.pipeline.artifact import folder_lock, remove_partials
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.manifest import FILE_NAME
+from clip2om.pipeline.records import Summary, find_record, write_record
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import Iterable, List, Set
 
 import numpy as np
 
-from infer.groups import Group
-from infer.journal import Entry, Progress
-from pipeline.artifact import replacing, sha256_file
-from pipeline.manifest import BatchFile
-from pipeline.records import ScoreFile, Summary
+from clip2om.infer.groups import Group
+from clip2om.infer.journal import Entry, Progress
+from clip2om.pipeline.artifact import replacing, sha256_file
+from clip2om.pipeline.manifest import BatchFile
+from clip2om.pipeline.records import ScoreFile, Summary
 
 SUMMARY = "summary.json"
 FORMATS = ("bin", "npy", "txt")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from infer.groups import Group
-from infer.job import Job
-from infer.journal import Entry
-from infer.measure import Clock
-from infer.scores import ScoreFolder
-from pipeline.console import Console
+from clip2om.infer.groups import Group
+from clip2om.infer.job import Job
+from clip2om.infer.journal import Entry
+from clip2om.infer.measure import Clock
+from clip2om.infer.scores import ScoreFolder
+from clip2om.pipeline.console import Console
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, Iterator, Union
 
-from pipeline.errors import RequestError
+from clip2om.pipeline.errors import RequestError
 
 PathLike = Union[str, "os.PathLike[str]"]
 # Stays in a core's own cache, where a megabyte would not.

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from pipeline import npu_smi
-from pipeline.facts import versions
-from pipeline.npu_smi import Chip
-from pipeline.typed import to_dict
+from clip2om.pipeline import npu_smi
+from clip2om.pipeline.facts import versions
+from clip2om.pipeline.npu_smi import Chip
+from clip2om.pipeline.typed import to_dict
 
 ROOT = Path("/")
 PYTHON_PACKAGES = ("ais_bench", "aclruntime")

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from pipeline.artifact import digest_of, sha256_file
-from pipeline.card_check import check
-from pipeline.errors import RequestError
-from pipeline.tensor import TensorSpec
-from pipeline.typed import from_dict, to_dict
+from clip2om.pipeline.artifact import digest_of, sha256_file
+from clip2om.pipeline.card_check import check
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.tensor import TensorSpec
+from clip2om.pipeline.typed import from_dict, to_dict
 
 ROOT = Path(__file__).resolve().parent.parent
 CARDS = ROOT / "models"

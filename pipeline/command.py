@@ -10,8 +10,8 @@ import signal
 import sys
 from typing import Callable, List, NoReturn, Optional, Sequence
 
-from pipeline.console import Console
-from pipeline.errors import RequestError
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import RequestError
 
 _INTERRUPTED = 130
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Iterable, List, Optional, Set
 
-from pipeline.naming import is_plain_name
+from clip2om.pipeline.naming import is_plain_name
 
 _FIELD = re.compile(r"[^{}]*\{(?::0?\d*d)?\}[^{}]*")
 

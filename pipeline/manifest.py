@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple
 
-from pipeline.artifact import PathLike, digest_of, load_json, read_json, write_json, write_text
-from pipeline.errors import RequestError
-from pipeline.tensor import TensorSpec
-from pipeline.typed import from_dict, to_dict
+from clip2om.pipeline.artifact import PathLike, digest_of, load_json, read_json, write_json, write_text
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.tensor import TensorSpec
+from clip2om.pipeline.typed import from_dict, to_dict
 
 VERSION = 2
 FILE_NAME = "manifest.json"

@@ -7,8 +7,8 @@ from typing import Optional
 
 import numpy as np
 
-from pipeline.card import Card
-from pipeline.errors import RequestError
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.errors import RequestError
 
 
 def read_mean_volume(path: Path, frames: int, size: int) -> np.ndarray:

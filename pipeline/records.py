@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Type, TypeVar
 
-from pipeline.artifact import PathLike, digest_of, read_json, write_json
-from pipeline.errors import RequestError
-from pipeline.tensor import TensorSpec
-from pipeline.typed import from_dict, to_dict
+from clip2om.pipeline.artifact import PathLike, digest_of, read_json, write_json
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.tensor import TensorSpec
+from clip2om.pipeline.typed import from_dict, to_dict
 
 VERSION = 1
 T = TypeVar("T")

@@ -7,8 +7,8 @@ import os
 import re
 from typing import List
 
-from pipeline import npu_smi
-from pipeline.errors import RequestError
+from clip2om.pipeline import npu_smi
+from clip2om.pipeline.errors import RequestError
 
 CPU = "cpu"
 AUTO = "auto"

@@ -8,7 +8,7 @@ from typing import Tuple
 
 import numpy as np
 
-from pipeline.errors import RequestError
+from clip2om.pipeline.errors import RequestError
 
 DTYPES = ("float32", "float16", "uint8", "int8", "int32", "int64")
 DYNAMIC = -1

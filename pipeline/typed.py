@@ -7,7 +7,7 @@ import functools
 import types
 from typing import Any, Dict, Tuple, Type, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pipeline.errors import RequestError
+from clip2om.pipeline.errors import RequestError
 
 T = TypeVar("T")
 _UNIONS = (Union, getattr(types, "UnionType", Union))

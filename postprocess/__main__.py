@@ -7,16 +7,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional, Tuple
 
-from pipeline import command
-from pipeline.console import Console
-from pipeline.errors import RequestError
-from postprocess.options import conflict, evaluate_parser, stage_parser
+from clip2om.pipeline import command
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import RequestError
+from clip2om.postprocess.options import conflict, evaluate_parser, stage_parser
 
 if TYPE_CHECKING:
-    from pipeline.card import Card
-    from postprocess.annotation import Annotation
-    from postprocess.batches import Batches
-    from postprocess.scores import Scores
+    from clip2om.pipeline.card import Card
+    from clip2om.postprocess.annotation import Annotation
+    from clip2om.postprocess.batches import Batches
+    from clip2om.postprocess.scores import Scores
 
 
 def main(argv: Optional[List[str]] = None) -> int:
@@ -34,7 +34,7 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from postprocess.evaluate import evaluate
+    from clip2om.postprocess.evaluate import evaluate
 
     names = ("annotation", "val_json", "k", "subset", "ignore", "save")
     evaluate(Console("evaluate"), *(getattr(options, name) for name in names))
@@ -42,8 +42,8 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _score(options: argparse.Namespace) -> int:
-    from postprocess import results, show
-    from postprocess.accuracy import Rules, check_gate, count
+    from clip2om.postprocess import results, show
+    from clip2om.postprocess.accuracy import Rules, check_gate, count
 
     console = Console("postprocess", options.quiet)
     scores = _from_archive(options) if options.from_scores else _from_folder(options, console)
@@ -66,10 +66,10 @@ def _score(options: argparse.Namespace) -> int:
 
 
 def _from_folder(options: argparse.Namespace, console: Console) -> Scores:
-    from pipeline import card as cards
-    from postprocess import show
-    from postprocess.reading import read_scores
-    from postprocess.scores import judged_by
+    from clip2om.pipeline import card as cards
+    from clip2om.postprocess import show
+    from clip2om.postprocess.reading import read_scores
+    from clip2om.postprocess.scores import judged_by
 
     card = cards.load(options.model, options.set)
     folder = Path(options.scores or _default(card.name, "scores"))
@@ -81,9 +81,9 @@ def _from_folder(options: argparse.Namespace, console: Console) -> Scores:
 
 def _batches(options: argparse.Namespace, card: Card, folder: Path) -> Tuple[Batches, Optional[Annotation]]:
     """Return what was given to the runner, and the annotation where the description of it needed one."""
-    from postprocess import recipe_lists
-    from postprocess.annotation import read_annotation
-    from postprocess.batches import from_manifest
+    from clip2om.postprocess import recipe_lists
+    from clip2om.postprocess.annotation import read_annotation
+    from clip2om.postprocess.batches import from_manifest
 
     if options.info or options.label_json:
         annotation = read_annotation(options.annotation_path, options.subset or card.dataset.subset)
@@ -99,15 +99,15 @@ def _batches(options: argparse.Namespace, card: Card, folder: Path) -> Tuple[Bat
 
 
 def _from_archive(options: argparse.Namespace) -> Scores:
-    from postprocess import archive
+    from clip2om.postprocess import archive
 
     return _judged(archive.read(Path(options.from_scores)), options)
 
 
 def _judged(scores: Scores, options: argparse.Namespace) -> Scores:
     """Return the scores with the ground truth of --annotation-path, where it is given."""
-    from postprocess.annotation import full_subset, read_annotation
-    from postprocess.scores import judged_by
+    from clip2om.postprocess.annotation import full_subset, read_annotation
+    from clip2om.postprocess.scores import judged_by
 
     own = scores.origin.subset
     if options.annotation_path:
@@ -128,7 +128,7 @@ def _output(options: argparse.Namespace) -> Path:
 
 
 def _default(card: str, name: str) -> Path:
-    from pipeline.card import ROOT
+    from clip2om.pipeline.card import ROOT
 
     return ROOT / "build" / card / name
 

@@ -8,9 +8,9 @@ from typing import Dict, List, Optional
 
 import numpy as np
 
-from pipeline.errors import RequestError, ShortfallError
-from postprocess.metrics import NAIVE, Proportion, activated, best, mean_of, proportion, ranks, video_scores
-from postprocess.scores import MISSING, SKIPPED, VIDEO, Absent, Origin, Scores, classes_of, first_videos
+from clip2om.pipeline.errors import RequestError, ShortfallError
+from clip2om.postprocess.metrics import NAIVE, Proportion, activated, best, mean_of, proportion, ranks, video_scores
+from clip2om.postprocess.scores import MISSING, SKIPPED, VIDEO, Absent, Origin, Scores, classes_of, first_videos
 
 VERSION = 1
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional
 
-from pipeline.artifact import load_json, sha256_file
-from pipeline.errors import RequestError
+from clip2om.pipeline.artifact import load_json, sha256_file
+from clip2om.pipeline.errors import RequestError
 
 _SUBSETS = {"train": "training", "val": "validation", "test": "testing"}
 _SHAPE = "expected {'labels': [...], 'database': {id: {'subset': ..., 'annotations': {'label': ...}}}}"

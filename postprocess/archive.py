@@ -21,9 +21,9 @@ from typing import Any, Dict, List
 
 import numpy as np
 
-from pipeline.errors import RequestError
-from pipeline.typed import from_dict, to_dict
-from postprocess.scores import Absent, Origin, Scores
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.typed import from_dict, to_dict
+from clip2om.postprocess.scores import Absent, Origin, Scores
 
 VERSION = 1
 _EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -8,11 +8,11 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
-from pipeline.artifact import sha256_file
-from pipeline.card import Card
-from pipeline.errors import RequestError
-from pipeline.manifest import FILE_NAME, Manifest, read_manifest
-from postprocess.scores import SKIPPED, VIDEO, Absent, Origin, classes_of
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.manifest import FILE_NAME, Manifest, read_manifest
+from clip2om.postprocess.scores import SKIPPED, VIDEO, Absent, Origin, classes_of
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import math
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from pipeline.artifact import load_json, write_if_changed
-from pipeline.console import Console
-from pipeline.errors import RequestError
-from postprocess.annotation import Annotation, read_annotation
+from clip2om.pipeline.artifact import load_json, write_if_changed
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import RequestError
+from clip2om.postprocess.annotation import Annotation, read_annotation
 
 _SHAPE = "expected {'results': {video id: [{'label': name, 'score': number}, ...]}}"
 _TODO = "write one with python -m postprocess"

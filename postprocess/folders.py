@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
-from pipeline.artifact import load_json
-from pipeline.errors import RequestError
-from pipeline.records import Summary, read_record
+from clip2om.pipeline.artifact import load_json
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.records import Summary, read_record
 
 SUMMARY = "summary.json"
 ENDINGS = (".bin", ".npy", ".txt")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Optional
 
-from pipeline import command
+from clip2om.pipeline import command
 
 _EXAMPLE = """python -m postprocess --model 3d_resnet --batches build/3d_resnet/batches --scores RUN -k 5
   python -m postprocess --from-scores build/3d_resnet/results/scores.npz -k 3

@@ -8,14 +8,14 @@ from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
-from pipeline.artifact import digest_of
-from pipeline.errors import RequestError
-from pipeline.records import Summary
-from pipeline.tensor import TensorSpec
-from postprocess.batches import Batches, averaged
-from postprocess.folders import SUMMARY, Located, locate
-from postprocess.scores import MISSING, VIDEO, Absent, Origin, Scores
-from postprocess.tensors import Shape, check_labels, decide, digest_check, read_result
+from clip2om.pipeline.artifact import digest_of
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.records import Summary
+from clip2om.pipeline.tensor import TensorSpec
+from clip2om.postprocess.batches import Batches, averaged
+from clip2om.postprocess.folders import SUMMARY, Located, locate
+from clip2om.postprocess.scores import MISSING, VIDEO, Absent, Origin, Scores
+from clip2om.postprocess.tensors import Shape, check_labels, decide, digest_check, read_result
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from pipeline.artifact import digest_of, load_json, sha256_file
-from pipeline.card import Card
-from pipeline.errors import RequestError
-from postprocess.annotation import Annotation
-from postprocess.batches import Batches
-from postprocess.folders import ENDINGS
-from postprocess.scores import Origin, classes_of
+from clip2om.pipeline.artifact import digest_of, load_json, sha256_file
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.errors import RequestError
+from clip2om.postprocess.annotation import Annotation
+from clip2om.postprocess.batches import Batches
+from clip2om.postprocess.folders import ENDINGS
+from clip2om.postprocess.scores import Origin, classes_of
 
 _ORDER = "choose the card, or with --set dataset.labels=NAME the label list, whose class order the recipe has"
 _LABELLED = re.compile(r"(\d+)_(.+)_0")

@@ -8,11 +8,11 @@ from typing import List
 
 import numpy as np
 
-from pipeline.artifact import json_text, write_if_changed
-from pipeline.typed import to_dict
-from postprocess import archive
-from postprocess.accuracy import VERSION, Accuracy, Outcome
-from postprocess.metrics import best
+from clip2om.pipeline.artifact import json_text, write_if_changed
+from clip2om.pipeline.typed import to_dict
+from clip2om.postprocess import archive
+from clip2om.postprocess.accuracy import VERSION, Accuracy, Outcome
+from clip2om.postprocess.metrics import best
 
 VAL, ACCURACY, SCORES = "val.json", "accuracy.json", "scores.npz"
 

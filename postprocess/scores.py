@@ -10,8 +10,8 @@ from typing import Dict, List, Optional, Sequence
 
 import numpy as np
 
-from pipeline.errors import RequestError
-from postprocess.annotation import Annotation
+from clip2om.pipeline.errors import RequestError
+from clip2om.postprocess.annotation import Annotation
 
 SKIPPED, MISSING = "skipped", "missing"
 NO_CLASS = -1

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Dict, List, Optional, Tuple
 
-from pipeline.console import Console
-from postprocess.accuracy import Accuracy, Coverage
-from postprocess.metrics import Proportion
-from postprocess.reading import Reading
-from postprocess.scores import MISSING, SKIPPED, VIDEO
+from clip2om.pipeline.console import Console
+from clip2om.postprocess.accuracy import Accuracy, Coverage
+from clip2om.postprocess.metrics import Proportion
+from clip2om.postprocess.reading import Reading
+from clip2om.postprocess.scores import MISSING, SKIPPED, VIDEO
 
 _LISTED = 10
 _REASONS = 3

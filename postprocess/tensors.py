@@ -10,7 +10,7 @@ from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
-from pipeline.errors import RequestError
+from clip2om.pipeline.errors import RequestError
 
 _TODO = "score with the card and the batches that the model ran on"
 

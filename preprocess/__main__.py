@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional
 
-from pipeline.command import count, positive, run, stage_parser
-from pipeline.console import Console, size
+from clip2om.pipeline.command import count, positive, run, stage_parser
+from clip2om.pipeline.console import Console, size
 
 if TYPE_CHECKING:
-    from pipeline.manifest import Skipped
-    from preprocess.plan import Plan
+    from clip2om.pipeline.manifest import Skipped
+    from clip2om.preprocess.plan import Plan
 
 _EXAMPLE = (
     "python -m preprocess --model 3d_resnet --video-path hmdb51/jpg --annotation-path hmdb51_1.json --output batches"
@@ -52,10 +52,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _preprocess(args: argparse.Namespace) -> int:
-    from pipeline import card as cards
-    from pipeline.artifact import folder_lock
-    from preprocess.annotations import find_annotation, limited, read_annotation
-    from preprocess.plan import Options, make_plan
+    from clip2om.pipeline import card as cards
+    from clip2om.pipeline.artifact import folder_lock
+    from clip2om.preprocess.annotations import find_annotation, limited, read_annotation
+    from clip2om.preprocess.plan import Options, make_plan
 
     console = Console("preprocess", args.quiet)
     # A JSON string is a TOML string, whatever is in it.
@@ -87,10 +87,10 @@ def _preprocess(args: argparse.Namespace) -> int:
 def _carry_out(card, plan, path: Path, args: argparse.Namespace, console: Console) -> int:  # type: ignore[no-untyped-def]
     import time
 
-    from pipeline.facts import usable_cores
-    from pipeline.manifest import VERSION, format_version
-    from preprocess.build import build
-    from preprocess.folder import BatchFolder
+    from clip2om.pipeline.facts import usable_cores
+    from clip2om.pipeline.manifest import VERSION, format_version
+    from clip2om.preprocess.build import build
+    from clip2om.preprocess.folder import BatchFolder
 
     earlier = format_version(path)
     if earlier not in (None, VERSION):
@@ -114,7 +114,7 @@ def _carry_out(card, plan, path: Path, args: argparse.Namespace, console: Consol
 def _require_pillow() -> None:
     from importlib.util import find_spec
 
-    from pipeline.errors import RequestError
+    from clip2om.pipeline.errors import RequestError
 
     for module, package in (("numpy", "numpy"), ("PIL", "Pillow")):
         if find_spec(module) is None:
@@ -122,7 +122,7 @@ def _require_pillow() -> None:
 
 
 def _folder(path: str) -> str:
-    from pipeline.errors import RequestError
+    from clip2om.pipeline.errors import RequestError
 
     if not Path(path).is_dir():
         raise RequestError("no such folder", path, "pass --video-path DIR with the frames or videos of the dataset")
@@ -141,7 +141,7 @@ def _announce(plan: Plan, folder: Path, console: Console) -> None:
 
 
 def _refuse_skipped(plan: Plan, strict: bool) -> None:
-    from pipeline.errors import RequestError
+    from clip2om.pipeline.errors import RequestError
 
     if plan.skipped and (strict or not plan.videos):
         first = plan.skipped[0]
@@ -151,7 +151,7 @@ def _refuse_skipped(plan: Plan, strict: bool) -> None:
 
 
 def _check_space(plan: Plan, folder, path: Path) -> None:  # type: ignore[no-untyped-def]
-    from pipeline.errors import RequestError
+    from clip2om.pipeline.errors import RequestError
 
     needed, free = len(folder.todo) * plan.tensor.nbytes, _free(path)
     if needed > free:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Dict, Optional, Tuple
 
-from pipeline.artifact import load_json, sha256_file
-from pipeline.errors import RequestError
-from pipeline.naming import is_plain_name
-from preprocess.entries import Annotation, Entry
+from clip2om.pipeline.artifact import load_json, sha256_file
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.naming import is_plain_name
+from clip2om.preprocess.entries import Annotation, Entry
 
 _SHAPE = "expected {'labels': [...], 'database': {id: {'subset': ..., 'annotations': {'label': ..., 'segment': ...}}}}"
 _TODO = "write one with python -m scripts.annotate"

@@ -6,11 +6,11 @@ import hashlib
 from dataclasses import replace
 from typing import Dict, List, Optional
 
-from pipeline.artifact import digest_of
-from pipeline.card import Card
-from pipeline.errors import RequestError
-from preprocess import activitynet, class_folders, lists
-from preprocess.entries import SUBSETS, Annotation, Entry
+from clip2om.pipeline.artifact import digest_of
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.errors import RequestError
+from clip2om.preprocess import activitynet, class_folders, lists
+from clip2om.preprocess.entries import SUBSETS, Annotation, Entry
 
 
 def find_annotation(card: Card, given: Optional[str], videos: Optional[str], subset: Optional[str]) -> str:

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterator, Set, Tuple
 
-from pipeline.card import Card
-from pipeline.console import Console, Progress
-from pipeline.errors import RequestError
-from pipeline.manifest import BatchFile, Manifest, Skipped, Video, read_manifest, write_manifest
-from preprocess.folder import BatchFolder
-from preprocess.plan import Plan, PlannedVideo
-from preprocess.pool import Pool, open_pool
-from preprocess.sources import decoder_versions
-from preprocess.worker import VideoTask, finish_file, make_clips
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.console import Console, Progress
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.manifest import BatchFile, Manifest, Skipped, Video, read_manifest, write_manifest
+from clip2om.preprocess.folder import BatchFolder
+from clip2om.preprocess.plan import Plan, PlannedVideo
+from clip2om.preprocess.pool import Pool, open_pool
+from clip2om.preprocess.sources import decoder_versions
+from clip2om.preprocess.worker import VideoTask, finish_file, make_clips
 
 
 @dataclass(frozen=True)

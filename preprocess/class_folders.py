@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import List
 
-from pipeline.artifact import digest_of
-from pipeline.errors import RequestError
-from pipeline.naming import is_plain_name
-from preprocess.entries import SUBSETS, Annotation, Entry, with_ids
-from preprocess.sources import is_video, without_suffix
+from clip2om.pipeline.artifact import digest_of
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.naming import is_plain_name
+from clip2om.preprocess.entries import SUBSETS, Annotation, Entry, with_ids
+from clip2om.preprocess.sources import is_video, without_suffix
 
 
 def read(path: str, subset: str, labels: List[str]) -> Annotation:

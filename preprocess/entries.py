@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Dict, List, Optional, Tuple
 
-from pipeline.errors import RequestError
-from pipeline.naming import is_plain_name
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.naming import is_plain_name
 
 SUBSETS = {"train": "training", "val": "validation", "test": "testing"}
 

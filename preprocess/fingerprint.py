@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from pipeline.card import Card
-from pipeline.manifest import Fingerprint
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.manifest import Fingerprint
 
 _DECODERS = {"frames": "JPEG, libjpeg slow integer IDCT, smooth chroma (Pillow)", "video": "FFmpeg to rgb24 (PyAV)"}
 _ROUNDING = {

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Dict, List, Set
 
-from pipeline.artifact import PARTIAL_PREFIX, remove_partials
-from preprocess.journal import DoneFile, Journal
-from preprocess.plan import Plan
-from preprocess.worker import Target
+from clip2om.pipeline.artifact import PARTIAL_PREFIX, remove_partials
+from clip2om.preprocess.journal import DoneFile, Journal
+from clip2om.preprocess.plan import Plan
+from clip2om.preprocess.worker import Target
 
 
 class BatchFolder:

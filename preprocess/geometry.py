@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass
 from typing import Tuple
 
-from pipeline.card import Transform
+from clip2om.pipeline.card import Transform
 
 
 @dataclass(frozen=True)

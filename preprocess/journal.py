@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterable, Set
 
-from pipeline.artifact import write_text
-from pipeline.errors import RequestError
-from pipeline.manifest import FILE_NAME
-from pipeline.typed import from_dict, to_dict
+from clip2om.pipeline.artifact import write_text
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.manifest import FILE_NAME
+from clip2om.pipeline.typed import from_dict, to_dict
 
 _NAME = ".progress.jsonl"
 

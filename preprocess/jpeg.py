@@ -11,8 +11,8 @@ from typing import Any, Optional
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from preprocess.errors import BadVideoError
-from preprocess.frames import Frame
+from clip2om.preprocess.errors import BadVideoError
+from clip2om.preprocess.frames import Frame
 
 # The kernels may read past the last pixel by less than this.
 _SLACK = 64

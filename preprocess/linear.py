@@ -10,10 +10,10 @@ from typing import Optional, Tuple
 
 import numpy as np
 
-from preprocess import native
-from preprocess.frames import Frame, as_array
-from preprocess.geometry import Crop
-from preprocess.native import Form, is_exact
+from clip2om.preprocess import native
+from clip2om.preprocess.frames import Frame, as_array
+from clip2om.preprocess.geometry import Crop
+from clip2om.preprocess.native import Form, is_exact
 
 _ONE = 2048
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import List, Tuple
 
-from pipeline.artifact import sha256_file
-from pipeline.card import Card
-from pipeline.errors import RequestError
-from preprocess.entries import Annotation, Entry, with_ids
-from preprocess.sources import without_suffix
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.errors import RequestError
+from clip2om.preprocess.entries import Annotation, Entry, with_ids
+from clip2om.preprocess.sources import without_suffix
 
 _COLUMNS = {"list": ("<frame folder>", "<label>"), "rawframes": ("<class>/<video>", "<frames>", "<label>")}
 

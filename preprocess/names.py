@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import List, Sequence
 
-from pipeline.errors import RequestError
+from clip2om.pipeline.errors import RequestError
 
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,119}")
 _RESERVED = ("manifest", "batch_", "clip_")

@@ -19,10 +19,10 @@ from typing import Callable, List, Optional
 
 import numpy as np
 
-from pipeline.artifact import PARTIAL_PREFIX
-from pipeline.card import ROOT
-from preprocess.frames import Frame
-from preprocess.geometry import Crop
+from clip2om.pipeline.artifact import PARTIAL_PREFIX
+from clip2om.pipeline.card import ROOT
+from clip2om.preprocess.frames import Frame
+from clip2om.preprocess.geometry import Crop
 
 Form = Callable[[Frame, Crop], np.ndarray]
 _SOURCE = Path(__file__).with_name("kernels.c")

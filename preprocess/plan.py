@@ -12,20 +12,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Callable, Deque, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from pipeline.artifact import digest_of
-from pipeline.card import Card, Dataset
-from pipeline.errors import RequestError
-from pipeline.facts import usable_cores
-from pipeline.manifest import Fingerprint, Skipped
-from pipeline.tensor import TensorSpec
-from pipeline.typed import to_dict
-from preprocess.entries import Annotation, Entry
-from preprocess.errors import BadVideoError
-from preprocess.fingerprint import fingerprint
-from preprocess.names import id_names, safe_names
-from preprocess.sampling import Clip, Sampler
-from preprocess.sources import FrameIndex, Source, find_source, index_frames
-from preprocess.worker import Recipe, recipe_of
+from clip2om.pipeline.artifact import digest_of
+from clip2om.pipeline.card import Card, Dataset
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.facts import usable_cores
+from clip2om.pipeline.manifest import Fingerprint, Skipped
+from clip2om.pipeline.tensor import TensorSpec
+from clip2om.pipeline.typed import to_dict
+from clip2om.preprocess.entries import Annotation, Entry
+from clip2om.preprocess.errors import BadVideoError
+from clip2om.preprocess.fingerprint import fingerprint
+from clip2om.preprocess.names import id_names, safe_names
+from clip2om.preprocess.sampling import Clip, Sampler
+from clip2om.preprocess.sources import FrameIndex, Source, find_source, index_frames
+from clip2om.preprocess.worker import Recipe, recipe_of
 
 _AHEAD = 32
 

@@ -8,9 +8,9 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
-from pipeline.errors import RequestError
-from pipeline.undisturbed import deaf_children, undisturbed, without_algebra
-from preprocess.worker import watch_parent
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.undisturbed import deaf_children, undisturbed, without_algebra
+from clip2om.preprocess.worker import watch_parent
 
 # Two files can be flushed to the disk at once; behind eight that wait, the disk is what limits.
 _THREADS, _WAITING = 2, 8

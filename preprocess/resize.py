@@ -15,10 +15,10 @@ from typing import Tuple
 import numpy as np
 from PIL import Image
 
-from preprocess import native
-from preprocess.frames import Frame, as_array, as_image
-from preprocess.geometry import Crop
-from preprocess.native import Form, is_exact
+from clip2om.preprocess import native
+from clip2om.preprocess.frames import Frame, as_array, as_image
+from clip2om.preprocess.geometry import Crop
+from clip2om.preprocess.native import Form, is_exact
 
 _PRECISION_BITS = 22
 # As in kernels.c.

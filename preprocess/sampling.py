@@ -10,7 +10,7 @@ from typing import List, Sequence, Tuple
 
 import numpy as np
 
-from pipeline.card import Clips
+from clip2om.pipeline.card import Clips
 
 Clip = Tuple[int, ...]
 

@@ -6,14 +6,14 @@ import os
 from dataclasses import dataclass
 from typing import Collection, Dict, Iterator, Optional, Sequence, Tuple
 
-from pipeline.artifact import digest_of
-from pipeline.card import Dataset
-from pipeline.frame_names import FrameNames
-from preprocess.entries import Entry
-from preprocess.errors import BadVideoError
-from preprocess.frames import Frame
-from preprocess.jpeg import FrameReader, turbo
-from preprocess.video_files import count_frames, import_av, read_video
+from clip2om.pipeline.artifact import digest_of
+from clip2om.pipeline.card import Dataset
+from clip2om.pipeline.frame_names import FrameNames
+from clip2om.preprocess.entries import Entry
+from clip2om.preprocess.errors import BadVideoError
+from clip2om.preprocess.frames import Frame
+from clip2om.preprocess.jpeg import FrameReader, turbo
+from clip2om.preprocess.video_files import count_frames, import_av, read_video
 
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".webm", ".mov", ".mpg", ".m4v")
 

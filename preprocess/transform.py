@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.card import Transform
-from preprocess import linear, resize
-from preprocess.frames import Frame
-from preprocess.geometry import crop_of
+from clip2om.pipeline.card import Transform
+from clip2om.preprocess import linear, resize
+from clip2om.preprocess.frames import Frame
+from clip2om.preprocess.geometry import crop_of
 
 
 def crop_frame(frame: Frame, transform: Transform) -> np.ndarray:

@@ -8,8 +8,8 @@ from typing import Optional, Sequence
 
 import numpy as np
 
-from pipeline.card import Card, Transform
-from pipeline.mean_volume import read_mean_volume
+from clip2om.pipeline.card import Card, Transform
+from clip2om.pipeline.mean_volume import read_mean_volume
 
 
 @functools.lru_cache(maxsize=2)

@@ -6,8 +6,8 @@ from typing import Any, Dict, Iterator, Sequence, Tuple
 
 import numpy as np
 
-from pipeline.errors import RequestError
-from preprocess.errors import BadVideoError
+from clip2om.pipeline.errors import RequestError
+from clip2om.preprocess.errors import BadVideoError
 
 
 def read_video(path: str, numbers: Sequence[int], first_frame: int) -> Iterator[Tuple[int, np.ndarray]]:

@@ -10,15 +10,15 @@ from typing import Callable, Dict, Iterator, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 
-from pipeline.artifact import sha256_file
-from pipeline.card import Card, Transform
-from pipeline.tensor import TensorSpec
-from preprocess.errors import BadVideoError
-from preprocess.frames import Frame
-from preprocess.sampling import Clip
-from preprocess.sources import Source
-from preprocess.transform import crop_frame
-from preprocess.values import ClipWriter, mean_volume, volume_path
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.card import Card, Transform
+from clip2om.pipeline.tensor import TensorSpec
+from clip2om.preprocess.errors import BadVideoError
+from clip2om.preprocess.frames import Frame
+from clip2om.preprocess.sampling import Clip
+from clip2om.preprocess.sources import Source
+from clip2om.preprocess.transform import crop_frame
+from clip2om.preprocess.values import ClipWriter, mean_volume, volume_path
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.manifest import read_manifest
-from pipeline.tensor import DYNAMIC
-from scripts import compare, report
+from clip2om.pipeline.manifest import read_manifest
+from clip2om.pipeline.tensor import DYNAMIC
+from clip2om.scripts.compare import __main__ as compare
+from clip2om.scripts.report import __main__ as report
 from tests.command import stage
 from tests.convert.graphs import Graph
 from tests.formula import frame
@@ -58,7 +59,7 @@ activation = "none"
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A card, frames of seven videos, and their list; labels are those of the demo's motions."""
-    from pipeline import card as cards
+    from clip2om.pipeline import card as cards
 
     (tmp_path / "tiny.toml").write_text(CARD)
     labels = cards.load(str(tmp_path / "tiny.toml")).labels()
@@ -103,7 +104,7 @@ def expected(graph: Graph, items: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("average", [False, True], ids=["rows per clip", "averaged"])
 @pytest.mark.parametrize("layout", ["packed", "per-video"])
 def test_layouts_give_what_numpy_gives(root: Path, layout: str, average: bool) -> None:
-    from pipeline import card as cards
+    from clip2om.pipeline import card as cards
 
     items = preprocessed(root, "--layout", layout)
     graph = Graph(DYNAMIC, clips=K, average=average, classes=8)

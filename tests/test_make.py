@@ -12,7 +12,7 @@ from typing import Dict
 
 import pytest
 
-from pipeline.manifest import read_manifest
+from clip2om.pipeline.manifest import read_manifest
 from tests.command import ROOT, refused, stage
 
 

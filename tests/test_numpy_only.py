@@ -71,7 +71,7 @@ def _run(python: str, *args: object) -> subprocess.CompletedProcess:
 
 def test_every_module_imports(old_host: str) -> None:
     names = [
-        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        ".".join(("clip2om", *path.relative_to(ROOT).with_suffix("").parts))
         for package in ("pipeline", "convert", "infer", "postprocess")
         for path in sorted((ROOT / package).rglob("*.py"))
     ]

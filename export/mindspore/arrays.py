@@ -7,8 +7,8 @@ from typing import Dict, List, Mapping, Tuple
 
 import numpy as np
 
-from export.mindspore.checkpoint import read_checkpoint, write_checkpoint
-from export.mindspore.names import mindspore_from_pytorch, pytorch_from_mindspore
+from clip2om.export.mindspore.checkpoint import read_checkpoint, write_checkpoint
+from clip2om.export.mindspore.names import mindspore_from_pytorch, pytorch_from_mindspore
 
 
 def read_arrays(path: Path) -> Tuple[Dict[str, np.ndarray], List[str]]:

@@ -9,11 +9,11 @@ import mindspore
 import numpy as np
 from mindspore import Parameter, Tensor, nn
 
-from export.mindspore.names import is_training_state
-from export.mindspore.recognition import describe, differences
-from pipeline.artifact import replacing
-from pipeline.card import Card
-from pipeline.errors import RequestError, last_line
+from clip2om.export.mindspore.names import is_training_state
+from clip2om.export.mindspore.recognition import describe, differences
+from clip2om.pipeline.artifact import replacing
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.errors import RequestError, last_line
 
 SUFFIX = ".ckpt"
 # A checkpoint with a checksum ends with this word and ten digits, which are not protobuf.

@@ -17,16 +17,16 @@ import onnx
 from mindspore import Tensor, nn
 from mindspore.train import mind_ir_pb2
 
-from export import onnx_graph, parity
-from export.mindspore.deployed import Deployed
-from export.mindspore.graph_files import write_graph
-from export.request import ExportRequest
-from pipeline.errors import ShortfallError
-from pipeline.records import Parity
-from pipeline.tensor import DYNAMIC, TensorSpec
+from clip2om.export import onnx_graph, parity
+from clip2om.export.mindspore.deployed import Deployed
+from clip2om.export.mindspore.graph_files import write_graph
+from clip2om.export.request import ExportRequest
+from clip2om.pipeline.errors import ShortfallError
+from clip2om.pipeline.records import Parity
+from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
 
 if TYPE_CHECKING:
-    from export.run import Run
+    from clip2om.export.run import Run
 
 _SMALLEST = (8, 32, 32)
 _BATCH = 2

@@ -8,8 +8,8 @@ import mindspore
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from export.request import ExportRequest
-from pipeline.card import Transform
+from clip2om.export.request import ExportRequest
+from clip2om.pipeline.card import Transform
 
 
 class Deployed(nn.Cell):

@@ -9,21 +9,21 @@ import mindspore
 import onnx
 from mindspore import nn
 
-from export import onnx_graph
-from export.mindspore import context
-from export.mindspore.checkpoint import load_weights
-from export.mindspore.comparison import compare_mindir, compare_onnx, runner
-from export.mindspore.deployed import Deployed, deployed
-from export.mindspore.graph_files import OPSET, onnx_graph_of, write_graph
-from export.mindspore.networks import build_network
-from export.publish import publish
-from export.request import ExportRequest
-from pipeline.console import Console
-from pipeline.errors import RequestError
-from pipeline.records import GraphRecord, Parity
+from clip2om.export import onnx_graph
+from clip2om.export.mindspore import context
+from clip2om.export.mindspore.checkpoint import load_weights
+from clip2om.export.mindspore.comparison import compare_mindir, compare_onnx, runner
+from clip2om.export.mindspore.deployed import Deployed, deployed
+from clip2om.export.mindspore.graph_files import OPSET, onnx_graph_of, write_graph
+from clip2om.export.mindspore.networks import build_network
+from clip2om.export.publish import publish
+from clip2om.export.request import ExportRequest
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.records import GraphRecord, Parity
 
 if TYPE_CHECKING:
-    from export.run import Run
+    from clip2om.export.run import Run
 
 _DISTRIBUTIONS = ("mindspore", "onnx", "onnxruntime", "numpy")
 

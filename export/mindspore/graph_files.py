@@ -14,10 +14,10 @@ import numpy as np
 import onnx
 from mindspore import Tensor, nn
 
-from export.mindspore.onnx_repair import repair
-from export.request import ExportRequest
-from pipeline.errors import RequestError, last_line
-from pipeline.tensor import DYNAMIC, TensorSpec
+from clip2om.export.mindspore.onnx_repair import repair
+from clip2om.export.request import ExportRequest
+from clip2om.pipeline.errors import RequestError, last_line
+from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
 
 OPSET = 11
 _NOT_EXPORTED = re.compile(r"Can not find key (\w+) in convert map")

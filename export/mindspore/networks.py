@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from mindspore import nn
 
-from export.entries import check_entries
-from export.mindspore.r2plus1d import R2Plus1d
-from export.mindspore.recognition import R2PLUS1D, R2PLUS1D_DEPTHS, RESNET3D, RESNET3D_DEPTHS
-from export.mindspore.resnet3d import ResNet3d
-from pipeline.card import Card
-from pipeline.errors import RequestError
+from clip2om.export.entries import check_entries
+from clip2om.export.mindspore.r2plus1d import R2Plus1d
+from clip2om.export.mindspore.recognition import R2PLUS1D, R2PLUS1D_DEPTHS, RESNET3D, RESNET3D_DEPTHS
+from clip2om.export.mindspore.resnet3d import ResNet3d
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.errors import RequestError
 
 _BOTH = frozenset({"depth", "shortcut", "widen_factor"})
 _TAKES = {

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, helper, numpy_helper, shape_inference
 
-from pipeline.errors import ShortfallError
+from clip2om.pipeline.errors import ShortfallError
 
 Pads = Tuple[int, ...]
 _TODO = "use --format mindir, or another release of MindSpore (2.10 was tried)"

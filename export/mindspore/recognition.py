@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from pipeline.card import Model
+from clip2om.pipeline.card import Model
 
 Shapes = Mapping[str, Tuple[int, ...]]
 RESNET3D, R2PLUS1D = NETWORKS = ("resnet3d", "r2plus1d")

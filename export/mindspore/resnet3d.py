@@ -10,8 +10,8 @@ from typing import Tuple, Type, Union
 
 from mindspore import Tensor, nn, ops
 
-from export.mindspore.layers import conv, shortcut, widths_of
-from export.mindspore.recognition import WIDTHS
+from clip2om.export.mindspore.layers import conv, shortcut, widths_of
+from clip2om.export.mindspore.recognition import WIDTHS
 
 
 class BasicBlock(nn.Cell):

@@ -8,11 +8,11 @@ from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
-from export.paddle.c3d import C3d
-from export.paddle.networks import build_network
-from export.paddle.pdparams import State, read_state
-from pipeline.card import Card
-from pipeline.errors import RequestError
+from clip2om.export.paddle.c3d import C3d
+from clip2om.export.paddle.networks import build_network
+from clip2om.export.paddle.pdparams import State, read_state
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.errors import RequestError
 
 _SHOWN = 3
 _FIRST, _LAST = "backbone.conv1a._conv.weight", "cls_head.fc_cls.weight"

@@ -9,16 +9,16 @@ import numpy as np
 import onnx
 import paddle
 
-from export import onnx_graph, parity
-from export.paddle.checkpoint import load_weights
-from export.paddle.networks import build_network
-from export.paddle.onnx_from_paddle import check_opset, onnx_from_paddle
-from export.paddle.quiet import hushed
-from export.publish import publish
-from export.request import ExportRequest
-from pipeline.console import Console
-from pipeline.mean_volume import mean_volume_of
-from pipeline.records import GraphRecord, Parity
+from clip2om.export import onnx_graph, parity
+from clip2om.export.paddle.checkpoint import load_weights
+from clip2om.export.paddle.networks import build_network
+from clip2om.export.paddle.onnx_from_paddle import check_opset, onnx_from_paddle
+from clip2om.export.paddle.quiet import hushed
+from clip2om.export.publish import publish
+from clip2om.export.request import ExportRequest
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.mean_volume import mean_volume_of
+from clip2om.pipeline.records import GraphRecord, Parity
 
 _DISTRIBUTIONS = ("paddlepaddle", "paddle2onnx", "onnx", "onnxsim", "onnxruntime", "numpy")
 

@@ -6,12 +6,12 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from export.entries import check_entries
-from export.paddle.c3d import ByteInput, C3d, Head
-from export.parity import statistics
-from pipeline.card import Card
-from pipeline.errors import RequestError
-from pipeline.mean_volume import mean_volume_of
+from clip2om.export.entries import check_entries
+from clip2om.export.paddle.c3d import ByteInput, C3d, Head
+from clip2om.export.parity import statistics
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.mean_volume import mean_volume_of
 
 _NETWORKS = ("c3d",)
 _LAYOUTS = ("NCTHW", "NKCTHW")

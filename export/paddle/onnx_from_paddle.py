@@ -11,11 +11,11 @@ import paddle
 import paddle2onnx
 from paddle import nn
 
-from export.paddle.networks import take_bytes
-from export.paddle.quiet import hushed, last_printed
-from export.request import ExportRequest
-from pipeline.errors import RequestError, ShortfallError
-from pipeline.tensor import DYNAMIC
+from clip2om.export.paddle.networks import take_bytes
+from clip2om.export.paddle.quiet import hushed, last_printed
+from clip2om.export.request import ExportRequest
+from clip2om.pipeline.errors import RequestError, ShortfallError
+from clip2om.pipeline.tensor import DYNAMIC
 
 # Below 11 the exporter aborts the whole process over a mean.
 OPSETS = range(11, 21)

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, Dict
 
 import numpy as np
 
-from pipeline.errors import RequestError
+from clip2om.pipeline.errors import RequestError
 
 State = Dict[str, np.ndarray]
 _NAMES = "StructuredToParameterName@@"

@@ -9,8 +9,8 @@ from typing import Dict, List, Mapping, Tuple
 import numpy as np
 import torch
 
-from export.pytorch.checkpoint import read_checkpoint
-from pipeline.artifact import replacing
+from clip2om.export.pytorch.checkpoint import read_checkpoint
+from clip2om.pipeline.artifact import replacing
 
 
 def read_arrays(path: Path) -> Tuple[Dict[str, np.ndarray], List[str]]:

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from export import parity
-from pipeline.card import Transform
+from clip2om.export import parity
+from clip2om.pipeline.card import Transform
 
 
 class ByteInput(nn.Module):

@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from export.pytorch.residual import Clip, scaled
-from pipeline.card import Model
+from clip2om.export.pytorch.residual import Clip, scaled
+from clip2om.pipeline.card import Model
 
 _LINEAR = 4096
 

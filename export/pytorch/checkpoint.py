@@ -12,11 +12,11 @@ from typing import Any, Dict, Optional
 import torch
 from torch import Tensor, nn
 
-from export.pytorch import foreign
-from export.pytorch.recognition import asked, contradicts, describe, differences
-from export.pytorch.renaming import from_2018_densenet
-from pipeline.card import Card
-from pipeline.errors import RequestError
+from clip2om.export.pytorch import foreign
+from clip2om.export.pytorch.recognition import asked, contradicts, describe, differences
+from clip2om.export.pytorch.renaming import from_2018_densenet
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.errors import RequestError
 
 _WRAPPER = "module."
 _RESAVE = "if you trust the file, save its weights alone: torch.save(model.state_dict(), FILE)"

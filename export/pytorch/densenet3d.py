@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from export.pytorch.pooling import GlobalPool
-from export.pytorch.residual import Clip, check_stem, conv1x1x1, conv3x3x3, make_stem, refuse_depth, scaled
-from pipeline.card import Model
+from clip2om.export.pytorch.pooling import GlobalPool
+from clip2om.export.pytorch.residual import Clip, check_stem, conv1x1x1, conv3x3x3, make_stem, refuse_depth, scaled
+from clip2om.pipeline.card import Model
 
 DENSENET_DEPTHS: Dict[int, Tuple[int, ...]] = {
     121: (6, 12, 24, 16),

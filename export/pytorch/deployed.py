@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from export.pytorch.networks import clip_of
-from pipeline.card import Card
+from clip2om.export.pytorch.networks import clip_of
+from clip2om.pipeline.card import Card
 
 
 class Deployed(nn.Module):

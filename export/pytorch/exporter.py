@@ -10,17 +10,17 @@ import onnx
 import torch
 from torch import nn
 
-from export import onnx_graph, parity
-from export.publish import publish
-from export.pytorch.checkpoint import load_weights
-from export.pytorch.deployed import Deployed
-from export.pytorch.networks import build_network
-from export.pytorch.onnx_from_torch import check_opset, onnx_from_torch
-from export.pytorch.operators import atc_limits, explicit_pads, operators
-from export.request import ExportRequest
-from pipeline.console import Console
-from pipeline.mean_volume import mean_volume_of
-from pipeline.records import GraphRecord, Parity
+from clip2om.export import onnx_graph, parity
+from clip2om.export.publish import publish
+from clip2om.export.pytorch.checkpoint import load_weights
+from clip2om.export.pytorch.deployed import Deployed
+from clip2om.export.pytorch.networks import build_network
+from clip2om.export.pytorch.onnx_from_torch import check_opset, onnx_from_torch
+from clip2om.export.pytorch.operators import atc_limits, explicit_pads, operators
+from clip2om.export.request import ExportRequest
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.mean_volume import mean_volume_of
+from clip2om.pipeline.records import GraphRecord, Parity
 
 _DISTRIBUTIONS = ("torch", "onnx", "onnxsim", "onnxruntime", "numpy")
 

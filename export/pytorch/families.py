@@ -6,10 +6,10 @@ from typing import Any, Callable, Dict, Optional
 
 from torch import Tensor
 
-from export.pytorch.densenet3d import DENSENET_DEPTHS, GROWTH, STEM
-from export.pytorch.r2plus1d import R2PLUS1D_DEPTHS
-from export.pytorch.residual import WIDTHS
-from export.pytorch.resnet3d import BASIC_DEPTHS, BOTTLENECK_DEPTHS, RESNEXT_WIDTHS
+from clip2om.export.pytorch.densenet3d import DENSENET_DEPTHS, GROWTH, STEM
+from clip2om.export.pytorch.r2plus1d import R2PLUS1D_DEPTHS
+from clip2om.export.pytorch.residual import WIDTHS
+from clip2om.export.pytorch.resnet3d import BASIC_DEPTHS, BOTTLENECK_DEPTHS, RESNEXT_WIDTHS
 
 State = Dict[str, Tensor]
 # Weights that tell a family, with their rank: a 2-D network of the same names has 4 instead of 5.

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import List, Optional
 
-from pipeline import card as cards
-from pipeline.errors import RequestError
+from clip2om.pipeline import card as cards
+from clip2om.pipeline.errors import RequestError
 
 _PADDLE_ENTRY = b"StructuredToParameterName@@"
 _PADDLE_NAMES = (".pdparams", ".pdopt", ".pdmodel", ".pdiparams")

@@ -8,17 +8,17 @@ from typing import Callable, Dict, FrozenSet, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from export.entries import check_entries
-from export.pytorch.c3d import C3d
-from export.pytorch.densenet3d import DenseNet3d
-from export.pytorch.pooling import SameMaxPool, make_pool
-from export.pytorch.preresnet import preresnet
-from export.pytorch.r2plus1d import R2Plus1d
-from export.pytorch.residual import Clip, ResidualNet
-from export.pytorch.resnet2p1d import resnet2p1d
-from export.pytorch.resnet3d import resnet3d, resnext, wideresnet
-from pipeline.card import Card, Model
-from pipeline.errors import RequestError
+from clip2om.export.entries import check_entries
+from clip2om.export.pytorch.c3d import C3d
+from clip2om.export.pytorch.densenet3d import DenseNet3d
+from clip2om.export.pytorch.pooling import SameMaxPool, make_pool
+from clip2om.export.pytorch.preresnet import preresnet
+from clip2om.export.pytorch.r2plus1d import R2Plus1d
+from clip2om.export.pytorch.residual import Clip, ResidualNet
+from clip2om.export.pytorch.resnet2p1d import resnet2p1d
+from clip2om.export.pytorch.resnet3d import resnet3d, resnext, wideresnet
+from clip2om.pipeline.card import Card, Model
+from clip2om.pipeline.errors import RequestError
 
 _STEM = frozenset({"depth", "widen_factor", "stem_width", "conv1_t_size", "conv1_t_stride", "no_max_pool"})
 _RESIDUAL = _STEM | {"shortcut"}

@@ -9,12 +9,12 @@ import onnx
 import torch
 from torch import nn
 
-from export.pytorch.byte_input import ByteInput
-from export.pytorch.deployed import Deployed
-from export.request import ExportRequest
-from pipeline.errors import RequestError
-from pipeline.mean_volume import mean_volume_of
-from pipeline.tensor import DYNAMIC
+from clip2om.export.pytorch.byte_input import ByteInput
+from clip2om.export.pytorch.deployed import Deployed
+from clip2om.export.request import ExportRequest
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.mean_volume import mean_volume_of
+from clip2om.pipeline.tensor import DYNAMIC
 
 OPSETS = range(7, 21)
 _EXAMPLE_BATCH = 2

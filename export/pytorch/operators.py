@@ -6,8 +6,8 @@ from typing import Any, List, Set
 
 import onnx
 
-from export.pytorch.networks import FAMILIES
-from export.request import ExportRequest
+from clip2om.export.pytorch.networks import FAMILIES
+from clip2om.export.request import ExportRequest
 
 _RESIDUAL = {"Conv", "Relu", "MaxPool", "Add", "Gemm"}
 _NETWORKS = {

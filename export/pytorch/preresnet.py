@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from export.pytorch.residual import (
+from clip2om.export.pytorch.residual import (
     WIDTHS,
     Clip,
     ResidualNet,
@@ -18,8 +18,8 @@ from export.pytorch.residual import (
     refuse_depth,
     scaled,
 )
-from export.pytorch.resnet3d import BASIC_DEPTHS, DEPTHS
-from pipeline.card import Model
+from clip2om.export.pytorch.resnet3d import BASIC_DEPTHS, DEPTHS
+from clip2om.pipeline.card import Model
 
 
 class PreBasicBlock(nn.Module):

@@ -10,10 +10,10 @@ from typing import Dict, Tuple
 
 from torch import Tensor, nn
 
-from export.pytorch.pooling import GlobalPool
-from export.pytorch.residual import WIDTHS, Clip, make_shortcut, make_stage, refuse_depth, scaled
-from export.pytorch.resnet2p1d import middle_width, spatial, temporal
-from pipeline.card import Model
+from clip2om.export.pytorch.pooling import GlobalPool
+from clip2om.export.pytorch.residual import WIDTHS, Clip, make_shortcut, make_stage, refuse_depth, scaled
+from clip2om.export.pytorch.resnet2p1d import middle_width, spatial, temporal
+from clip2om.pipeline.card import Model
 
 R2PLUS1D_DEPTHS: Dict[int, Tuple[int, ...]] = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 _STEM = 45

@@ -9,11 +9,11 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 import torch
 from torch import Tensor
 
-from export.pytorch.families import State, network_of, options_of
-from export.pytorch.networks import FAMILIES, build_network, describe_model
-from pipeline import card as cards
-from pipeline.card import Card
-from pipeline.errors import RequestError
+from clip2om.export.pytorch.families import State, network_of, options_of
+from clip2om.export.pytorch.networks import FAMILIES, build_network, describe_model
+from clip2om.pipeline import card as cards
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.errors import RequestError
 
 _SHOWN = 3
 _PUBLISHED_ARCH = re.compile(r"(resnet|resnet2p1d|preresnet|wideresnet|resnext|densenet)-\d+")

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from export.pytorch.pooling import GlobalPool
-from pipeline.card import Model
-from pipeline.errors import RequestError
+from clip2om.export.pytorch.pooling import GlobalPool
+from clip2om.pipeline.card import Model
+from clip2om.pipeline.errors import RequestError
 
 WIDTHS = (64, 128, 256, 512)
 # Input width, width of the stage and stride; the block says its output width as ``out_width``.

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from export.pytorch.residual import WIDTHS, Clip, ResidualNet, conv1x1x1, make_shortcut, refuse_depth, scaled
-from export.pytorch.resnet3d import BASIC_DEPTHS, DEPTHS
-from pipeline.card import Model
+from clip2om.export.pytorch.residual import WIDTHS, Clip, ResidualNet, conv1x1x1, make_shortcut, refuse_depth, scaled
+from clip2om.export.pytorch.resnet3d import BASIC_DEPTHS, DEPTHS
+from clip2om.pipeline.card import Model
 
 
 class Basic2p1d(nn.Module):

@@ -6,7 +6,7 @@ from typing import Dict, Tuple
 
 from torch import Tensor, nn
 
-from export.pytorch.residual import (
+from clip2om.export.pytorch.residual import (
     WIDTHS,
     Clip,
     MakeBlock,
@@ -17,8 +17,8 @@ from export.pytorch.residual import (
     refuse_depth,
     scaled,
 )
-from pipeline.card import Model
-from pipeline.errors import RequestError
+from clip2om.pipeline.card import Model
+from clip2om.pipeline.errors import RequestError
 
 BASIC_DEPTHS: Dict[int, Tuple[int, ...]] = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 BOTTLENECK_DEPTHS: Dict[int, Tuple[int, ...]] = {

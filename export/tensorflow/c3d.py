@@ -15,9 +15,9 @@ from typing import Any, Dict, Mapping, Tuple
 
 import tensorflow as tf
 
-from export.entries import check_entries
-from pipeline.card import Card
-from pipeline.errors import RequestError
+from clip2om.export.entries import check_entries
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.errors import RequestError
 
 LOGITS = "C3D/out/BiasAdd"
 # Dropout node to what it drops from.

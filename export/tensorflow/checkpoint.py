@@ -12,10 +12,10 @@ from typing import Any, Dict, Tuple
 import numpy as np
 import tensorflow as tf
 
-from export.tensorflow.c3d import C3d
-from export.tensorflow.recognition import OBJECT_BASED, describe, differences, kind_of
-from pipeline.card import Card
-from pipeline.errors import RequestError, last_line
+from clip2om.export.tensorflow.c3d import C3d
+from clip2om.export.tensorflow.recognition import OBJECT_BASED, describe, differences, kind_of
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.errors import RequestError, last_line
 
 
 def load_weights(network: C3d, prefix: Path, card: Card) -> Dict[str, np.ndarray]:

@@ -8,17 +8,17 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 import numpy as np
 import tensorflow as tf
 
-from export import parity
-from export.publish import publish
-from export.request import RECORD, ExportRequest
-from export.tensorflow import frozen
-from export.tensorflow.c3d import C3d, c3d_of
-from export.tensorflow.checkpoint import load_weights
-from pipeline.console import Console
-from pipeline.errors import ShortfallError
-from pipeline.mean_volume import mean_volume_of
-from pipeline.records import GraphRecord, Parity, read_record
-from pipeline.tensor import TensorSpec
+from clip2om.export import parity
+from clip2om.export.publish import publish
+from clip2om.export.request import RECORD, ExportRequest
+from clip2om.export.tensorflow import frozen
+from clip2om.export.tensorflow.c3d import C3d, c3d_of
+from clip2om.export.tensorflow.checkpoint import load_weights
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import ShortfallError
+from clip2om.pipeline.mean_volume import mean_volume_of
+from clip2om.pipeline.records import GraphRecord, Parity, read_record
+from clip2om.pipeline.tensor import TensorSpec
 
 _DISTRIBUTIONS = ("tensorflow", "tensorflow_cpu", "numpy")
 # The mean of a batch in float32.

@@ -8,11 +8,11 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Seque
 import numpy as np
 import tensorflow as tf
 
-from export import parity
-from export.request import ExportRequest
-from export.tensorflow.c3d import DROPOUTS, LOGITS, C3d
-from pipeline.errors import RequestError, ShortfallError, last_line
-from pipeline.tensor import DYNAMIC, TensorSpec
+from clip2om.export import parity
+from clip2om.export.request import ExportRequest
+from clip2om.export.tensorflow.c3d import DROPOUTS, LOGITS, C3d
+from clip2om.pipeline.errors import RequestError, ShortfallError, last_line
+from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
 
 # The names of the published graph.
 LABELS, ACCURACY = "batch_labels", "output"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import List, Mapping, Tuple
 
-from export.tensorflow.c3d import LOGITS, C3d
+from clip2om.export.tensorflow.c3d import LOGITS, C3d
 
 Shapes = Mapping[str, Tuple[int, ...]]
 _SHOWN = 3

@@ -19,17 +19,17 @@ from typing import Any, Deque, Dict, List, Optional
 
 import numpy as np
 
-from infer.engines.acl_library import Library, Resources, load_module
-from infer.engines.acl_memory import PinnedPool
-from infer.engines.acl_model import Description, check_sizes, describe
-from infer.engines.acl_slot import Slot, load
-from infer.engines.base import Engine, Options, Result
-from infer.engines.om import check_om_options, device_name, same_family
-from pipeline.ascend_host import ROOT, find_cann
-from pipeline.errors import RequestError
-from pipeline.records import CompiledRecord
-from pipeline.tensor import DYNAMIC, TensorSpec
-from pipeline.undisturbed import undisturbed
+from clip2om.infer.engines.acl_library import Library, Resources, load_module
+from clip2om.infer.engines.acl_memory import PinnedPool
+from clip2om.infer.engines.acl_model import Description, check_sizes, describe
+from clip2om.infer.engines.acl_slot import Slot, load
+from clip2om.infer.engines.base import Engine, Options, Result
+from clip2om.infer.engines.om import check_om_options, device_name, same_family
+from clip2om.pipeline.ascend_host import ROOT, find_cann
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.records import CompiledRecord
+from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
+from clip2om.pipeline.undisturbed import undisturbed
 
 # One batch on its way in, one on its way out, and one ready to go, besides those that are computed.
 _SPARE_SLOTS = 3

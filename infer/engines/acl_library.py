@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Tuple
 
-from infer.engines.base import EngineMissingError
-from infer.engines.om import SET_ENV, library_remedy
-from pipeline.ascend_codes import find
-from pipeline.errors import RequestError
-from pipeline.undisturbed import undisturbed
+from clip2om.infer.engines.base import EngineMissingError
+from clip2om.infer.engines.om import SET_ENV, library_remedy
+from clip2om.pipeline.ascend_codes import find
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.undisturbed import undisturbed
 
 _LOG = "look at ~/ascend/log/debug/plog"
 _REPEAT_INITIALIZE = 100002

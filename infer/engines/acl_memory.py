@@ -9,8 +9,8 @@ from typing import Deque, Dict, List, Optional
 
 import numpy as np
 
-from infer.engines.acl_library import Resources
-from pipeline.tensor import TensorSpec
+from clip2om.infer.engines.acl_library import Resources
+from clip2om.pipeline.tensor import TensorSpec
 
 # Asynchronous copies want such addresses; malloc_host gives them, except where the program runs on the chip itself.
 _ALIGNMENT = 64

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, List, Optional, Sequence, Tuple
 
-from infer.engines.acl_library import Library
-from infer.engines.base import spec_like
-from pipeline.errors import RequestError
-from pipeline.tensor import DYNAMIC, TensorSpec
+from clip2om.infer.engines.acl_library import Library
+from clip2om.infer.engines.base import spec_like
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
 
 # The hidden input through which the batch size is chosen has this name in every release.
 _GEAR_INPUT = "ascend_mbatch_shape_data"

@@ -6,10 +6,10 @@ from typing import Any, List, Optional, Tuple
 
 import numpy as np
 
-from infer.engines.acl_library import Library, Resources
-from infer.engines.acl_memory import address, pinned, views
-from infer.engines.acl_model import Description
-from pipeline.tensor import TensorSpec
+from clip2om.infer.engines.acl_library import Library, Resources
+from clip2om.infer.engines.acl_memory import address, pinned, views
+from clip2om.infer.engines.acl_model import Description
+from clip2om.pipeline.tensor import TensorSpec
 
 HUGE_FIRST = 0
 _HOST_TO_DEVICE = 1

@@ -13,11 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
-from infer.engines.base import EngineMissingError
-from infer.engines.tool import Stage, Tool
-from pipeline.command import shell
-from pipeline.errors import RequestError
-from pipeline.facts import versions
+from clip2om.infer.engines.base import EngineMissingError
+from clip2om.infer.engines.tool import Stage, Tool
+from clip2om.pipeline.command import shell
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.facts import versions
 
 _RUN = "run"
 _TIMEOUT_S = 120

@@ -26,10 +26,10 @@ from typing import (
 
 import numpy as np
 
-from pipeline.errors import RequestError, last_line
-from pipeline.facts import versions
-from pipeline.records import CompiledRecord
-from pipeline.tensor import DYNAMIC, TensorSpec
+from clip2om.pipeline.errors import RequestError, last_line
+from clip2om.pipeline.facts import versions
+from clip2om.pipeline.records import CompiledRecord
+from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
 
 Self = TypeVar("Self", bound="Engine")
 INT8 = "int8"

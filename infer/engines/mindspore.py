@@ -12,10 +12,10 @@ from typing import Any, List, Optional, Sequence
 
 import numpy as np
 
-from infer.engines.base import Engine, EngineMissingError, Result
-from pipeline.errors import RequestError
-from pipeline.soc import CPU
-from pipeline.tensor import TensorSpec
+from clip2om.infer.engines.base import Engine, EngineMissingError, Result
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.soc import CPU
+from clip2om.pipeline.tensor import TensorSpec
 
 # Numbers of the type enumeration in a MINDIR, which is that of ONNX.
 _DTYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 10: "float16"}

@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Dict, List
 
-from infer.engines.tool import Stage, Tool
-from pipeline.errors import RequestError
+from clip2om.infer.engines.tool import Stage, Tool
+from clip2om.pipeline.errors import RequestError
 
 _SUCCESS = "Execute sample success"
 _TIME = re.compile(r"Inference time: ([\d.eE+-]+)\s*ms")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Optional
 
-from infer.engines.base import Backend, Options
-from pipeline.errors import RequestError
-from pipeline.records import CompiledRecord
+from clip2om.infer.engines.base import Backend, Options
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.records import CompiledRecord
 
 SET_ENV = "source /usr/local/Ascend/ascend-toolkit/set_env.sh (CANN 8.5 on: /usr/local/Ascend/cann/set_env.sh)"
 # Ascend910B without a number is an old 910, unlike Ascend910B1 to B4.

@@ -8,9 +8,9 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
-from infer.engines.base import Engine, Result, spec_like
-from pipeline.facts import usable_cores
-from pipeline.tensor import DYNAMIC, TensorSpec
+from clip2om.infer.engines.base import Engine, Result, spec_like
+from clip2om.pipeline.facts import usable_cores
+from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
 
 _DTYPES = {
     "tensor(float)": "float32",

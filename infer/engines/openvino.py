@@ -10,11 +10,11 @@ from typing import Any, Deque, Dict, List, Sequence
 
 import numpy as np
 
-from infer.engines.base import Engine, Options, Result, spec_like
-from pipeline.errors import RequestError
-from pipeline.records import CompiledRecord
-from pipeline.telemetry import silence
-from pipeline.tensor import DYNAMIC, TensorSpec
+from clip2om.infer.engines.base import Engine, Options, Result, spec_like
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.records import CompiledRecord
+from clip2om.pipeline.telemetry import silence
+from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
 
 _DTYPES = {"f32": "float32", "f16": "float16", "u8": "uint8", "i8": "int8", "i32": "int32", "i64": "int64"}
 # Ctrl-C is seen between two waits.

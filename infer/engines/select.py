@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Dict, List
 
-from infer.engines.acl import AclEngine
-from infer.engines.ais_bench import AisBenchEngine
-from infer.engines.base import BackendClass, EngineMissingError
-from infer.engines.mindspore import MindSporeEngine
-from infer.engines.msame import MsameEngine
-from infer.engines.onnxruntime import OnnxRuntimeEngine
-from infer.engines.openvino import OpenVinoEngine
-from pipeline.errors import RequestError
-from pipeline.records import CompiledRecord
+from clip2om.infer.engines.acl import AclEngine
+from clip2om.infer.engines.ais_bench import AisBenchEngine
+from clip2om.infer.engines.base import BackendClass, EngineMissingError
+from clip2om.infer.engines.mindspore import MindSporeEngine
+from clip2om.infer.engines.msame import MsameEngine
+from clip2om.infer.engines.onnxruntime import OnnxRuntimeEngine
+from clip2om.infer.engines.openvino import OpenVinoEngine
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.records import CompiledRecord
 
 AUTO = "auto"
 # In the order of preference.

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Dict, List, NoReturn, Optional, Tuple
 
-from infer.engines.base import Backend
-from infer.engines.om import check_om_options, device_name, library_remedy, same_family
-from pipeline import soc
-from pipeline.ascend_codes import codes_in, find
-from pipeline.errors import RequestError
+from clip2om.infer.engines.base import Backend
+from clip2om.infer.engines.om import check_om_options, device_name, library_remedy, same_family
+from clip2om.pipeline import soc
+from clip2om.pipeline.ascend_codes import codes_in, find
+from clip2om.pipeline.errors import RequestError
 
 
 @dataclass(frozen=True)

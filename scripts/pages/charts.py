@@ -6,8 +6,8 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 import altair as alt
 
-from scripts.pages.figures import Calibration, Cell
-from scripts.pages.times import Lane, Slice
+from clip2om.scripts.pages.figures import Calibration, Cell
+from clip2om.scripts.pages.times import Lane, Slice
 
 Spec = Dict[str, Any]
 _LATENCY_BINS = 40

@@ -7,9 +7,9 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
-from postprocess.metrics import Proportion, best, proportion
-from postprocess.scores import VIDEO
-from scripts.pages.run import Run
+from clip2om.postprocess.metrics import Proportion, best, proportion
+from clip2om.postprocess.scores import VIDEO
+from clip2om.scripts.pages.run import Run
 
 BINS = 10
 _TOP = 3

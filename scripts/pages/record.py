@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-from pipeline.card import ROOT, Card
-from pipeline.command import shell
-from pipeline.console import size
-from pipeline.typed import to_dict
-from scripts.pages.run import Run
-from scripts.pages.texts import Text, say
+from clip2om.pipeline.card import ROOT, Card
+from clip2om.pipeline.command import shell
+from clip2om.pipeline.console import size
+from clip2om.pipeline.typed import to_dict
+from clip2om.scripts.pages.run import Run
+from clip2om.scripts.pages.texts import Text, say
 
 Row = Tuple[Text, object]
 

@@ -15,8 +15,8 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
-from scripts.pages.charts import Spec
-from scripts.pages.texts import TEXTS, Text, say
+from clip2om.scripts.pages.charts import Spec
+from clip2om.scripts.pages.texts import TEXTS, Text, say
 
 _HERE = Path(__file__).resolve().parent
 _KEY = re.compile(r"@([a-z_0-9]+)")

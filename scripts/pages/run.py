@@ -8,16 +8,16 @@ from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
-from pipeline.artifact import read_json, sha256_file
-from pipeline.errors import RequestError
-from pipeline.manifest import FILE_NAME, Manifest, read_manifest
-from pipeline.records import CompiledRecord, GraphRecord, Summary, find_record
-from pipeline.typed import from_dict
-from postprocess import archive
-from postprocess.accuracy import VERSION, Accuracy, count
-from postprocess.metrics import best
-from postprocess.results import ACCURACY, SCORES
-from postprocess.scores import Scores, judged_by
+from clip2om.pipeline.artifact import read_json, sha256_file
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.manifest import FILE_NAME, Manifest, read_manifest
+from clip2om.pipeline.records import CompiledRecord, GraphRecord, Summary, find_record
+from clip2om.pipeline.typed import from_dict
+from clip2om.postprocess import archive
+from clip2om.postprocess.accuracy import VERSION, Accuracy, count
+from clip2om.postprocess.metrics import best
+from clip2om.postprocess.results import ACCURACY, SCORES
+from clip2om.postprocess.scores import Scores, judged_by
 
 _TODO = "run make accuracy, or python -m postprocess"
 # Softmax in float16 sums to one within a few thousandths.
@@ -43,7 +43,7 @@ class Note:
     values: Dict[str, object] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        from scripts.pages.texts import say
+        from clip2om.scripts.pages.texts import say
 
         return say(self.key, **self.values).en
 
@@ -161,7 +161,7 @@ def _scores(path: Path, accuracy: Accuracy, annotation: Optional[str]) -> Scores
     mine, theirs = scores.origin, accuracy.origin
     if mine.annotation_sha256 == theirs.annotation_sha256:
         return scores
-    from postprocess.annotation import read_annotation
+    from clip2om.postprocess.annotation import read_annotation
 
     if annotation is None:
         raise RequestError(f"was counted with another ground truth than {SCORES}", path, "pass --annotation-path FILE")

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Tuple
 
-from pipeline.errors import RequestError
-from pipeline.manifest import Manifest, Video
-from scripts.pages.figures import Example
-from scripts.pages.run import Note, Run
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.manifest import Manifest, Video
+from clip2om.scripts.pages.figures import Example
+from clip2om.scripts.pages.run import Note, Run
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from pipeline.card import Card, Dataset
-    from preprocess.entries import Entry
+    from clip2om.pipeline.card import Card, Dataset
+    from clip2om.preprocess.entries import Entry
 
 FRAMES = 6
 # Height in pixels; 24 strips of HMDB51 take about half a megabyte.
@@ -98,8 +98,8 @@ def _notes(total: int, missing: int, dropped: int, root: Path) -> List[Note]:
 
 def _dataset(manifest: Manifest, card: Card, place: Place) -> _Dataset:
     """Return what the annotation says of each video, or without it what follows from id and label alone."""
-    from preprocess.annotations import find_annotation, read_annotation
-    from preprocess.entries import Entry
+    from clip2om.preprocess.annotations import find_annotation, read_annotation
+    from clip2om.preprocess.entries import Entry
 
     root = Path(place.videos) if place.videos else card.resolve(card.dataset.videos)
     videos = {video.id: video for video in manifest.videos}
@@ -114,9 +114,9 @@ def _dataset(manifest: Manifest, card: Card, place: Place) -> _Dataset:
 
 
 def _strip(item: Example, dataset: _Dataset) -> Optional[Strip]:
-    from preprocess.errors import BadVideoError
-    from preprocess.frames import as_image
-    from preprocess.sources import find_source
+    from clip2om.preprocess.errors import BadVideoError
+    from clip2om.preprocess.frames import as_image
+    from clip2om.preprocess.sources import find_source
 
     video = dataset.videos.get(item.id)
     if video is None or (item.clip or 0) >= len(video.clips):

@@ -7,7 +7,9 @@ from typing import Dict, Tuple
 
 from markupsafe import Markup, escape
 
-from scripts.pages import compare_texts, drift_texts, report_texts
+from clip2om.scripts.compare import texts as compare_texts
+from clip2om.scripts.drift import texts as drift_texts
+from clip2om.scripts.report import texts as report_texts
 
 TEXTS: Dict[str, Tuple[str, str]] = {**report_texts.TEXTS, **compare_texts.TEXTS, **drift_texts.TEXTS}
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from pipeline.records import Summary
-from postprocess.results import ACCURACY, SCORES
-from scripts.pages.run import Run
+from clip2om.pipeline.records import Summary
+from clip2om.postprocess.results import ACCURACY, SCORES
+from clip2om.scripts.pages.run import Run
 
 SLICES = 200
 # A pause so much longer than the usual one, in seconds and in usual pauses, parts two runs of a stage.

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks import report
-from benchmarks.row import AT_LEAST, AT_MOST, Growth, Row
-from pipeline.errors import RequestError
+from clip2om.benchmarks import report
+from clip2om.benchmarks.row import AT_LEAST, AT_MOST, Growth, Row
+from clip2om.pipeline.errors import RequestError
 from tests.command import refused, stage
 
 _ROWS = [

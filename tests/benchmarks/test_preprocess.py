@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.inputs import dataset, write_frames
-from benchmarks.preprocess import _KINDS, _write_videos, disk_row, video_rows
-from benchmarks.preprocess_baselines import plain_loop
-from benchmarks.row import Scale
-from preprocess.__main__ import main as preprocess
+from clip2om.benchmarks.inputs import dataset, write_frames
+from clip2om.benchmarks.preprocess import _KINDS, _write_videos, disk_row, video_rows
+from clip2om.benchmarks.preprocess_baselines import plain_loop
+from clip2om.benchmarks.row import Scale
+from clip2om.preprocess.__main__ import main as preprocess
 
 
 def test_plain_loop_writes_the_stages_per_video_files(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.row import AT_LEAST, AT_MOST, Growth, Row, in_turn, spread
+from clip2om.benchmarks.row import AT_LEAST, AT_MOST, Growth, Row, in_turn, spread
 
 
 def test_the_figure_is_the_median_of_neighbouring_ratios() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 
-from benchmarks.shares import shares
+from clip2om.benchmarks.shares import shares
 
 
 def _quick() -> None:

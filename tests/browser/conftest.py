@@ -9,10 +9,11 @@ from typing import Dict, Iterator
 import numpy as np
 import pytest
 
-from scripts import compare, report
-from scripts.drift_figures import Drift, LayerDrift, Limits
-from scripts.pages.drift_page import drift_page
-from scripts.pages.render import Page, render
+from clip2om.scripts.compare import __main__ as compare
+from clip2om.scripts.drift.figures import Drift, LayerDrift, Limits
+from clip2om.scripts.drift.page import drift_page
+from clip2om.scripts.pages.render import Page, render
+from clip2om.scripts.report import __main__ as report
 from tests.browser.chromium import Browser, programs
 from tests.scripts.report_cases import Case
 

@@ -5,8 +5,8 @@ from typing import Callable
 
 import pytest
 
-from convert.__main__ import main
-from pipeline.telemetry import silence
+from clip2om.convert.__main__ import main
+from clip2om.pipeline.telemetry import silence
 
 silence()
 

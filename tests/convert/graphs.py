@@ -8,9 +8,9 @@ from typing import Dict, Optional, Tuple
 
 import numpy as np
 
-from pipeline.artifact import sha256_file
-from pipeline.records import GraphRecord, Parity, write_record
-from pipeline.tensor import DYNAMIC, TensorSpec
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.records import GraphRecord, Parity, write_record
+from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
 from tests import frozen_graph
 
 CARD = "3d_resnet"

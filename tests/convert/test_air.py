@@ -9,8 +9,8 @@ import shlex
 
 import pytest
 
-from pipeline.artifact import sha256_file
-from pipeline.records import CompiledRecord, read_record
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.records import CompiledRecord, read_record
 from tests.command import refused, stage
 from tests.convert.atc_host import bare, simulated
 from tests.convert.conftest import Folders

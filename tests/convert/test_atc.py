@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.artifact import sha256_file
-from pipeline.records import CompiledRecord, read_record, write_record
-from pipeline.tensor import TensorSpec
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.records import CompiledRecord, read_record, write_record
+from clip2om.pipeline.tensor import TensorSpec
 from tests.cann_sim import samples
 from tests.command import ROOT, refused, stage
 from tests.convert.atc_host import bare, scripted, simulated

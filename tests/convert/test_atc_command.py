@@ -16,14 +16,14 @@ from typing import Dict, Optional, Tuple
 
 import pytest
 
-from convert.atc_command import atc_command, pasted_command
-from convert.atc_options import AtcOptions, check_gears, make_options
-from convert.request import ConvertRequest, atc_request
-from pipeline import card as cards
-from pipeline.card import Atc, Card
-from pipeline.errors import RequestError
-from pipeline.records import GraphRecord, Parity
-from pipeline.tensor import TensorSpec
+from clip2om.convert.atc_command import atc_command, pasted_command
+from clip2om.convert.atc_options import AtcOptions, check_gears, make_options
+from clip2om.convert.request import ConvertRequest, atc_request
+from clip2om.pipeline import card as cards
+from clip2om.pipeline.card import Atc, Card
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.records import GraphRecord, Parity
+from clip2om.pipeline.tensor import TensorSpec
 
 _CLIP = (3, 16, 112, 112)
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.__main__ import main
-from pipeline.artifact import sha256_file
-from pipeline.records import CompiledRecord, read_record
+from clip2om.convert.__main__ import main
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.records import CompiledRecord, read_record
 from tests.command import refused, stage
 from tests.convert.conftest import Folders
 from tests.convert.graphs import Graph, write_graph

@@ -8,9 +8,9 @@ from typing import Any, Callable, Dict
 import numpy as np
 import pytest
 
-from pipeline.artifact import sha256_file
-from pipeline.records import CompiledRecord, read_record, write_record
-from pipeline.tensor import TensorSpec
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.records import CompiledRecord, read_record, write_record
+from clip2om.pipeline.tensor import TensorSpec
 from tests import frozen_graph
 from tests.convert.conftest import Folders
 from tests.convert.graphs import CLASSES, LOGITS, Graph, write_frozen, write_graph

@@ -10,9 +10,9 @@ from typing import Any, Callable
 import numpy as np
 import pytest
 
-from convert.calibration import read_calibration
-from pipeline.manifest import Manifest, write_manifest
-from pipeline.records import CompiledRecord, GraphRecord, read_record
+from clip2om.convert.calibration import read_calibration
+from clip2om.pipeline.manifest import Manifest, write_manifest
+from clip2om.pipeline.records import CompiledRecord, GraphRecord, read_record
 from tests.command import refused as refused_process
 from tests.command import stage
 from tests.convert.conftest import Folders

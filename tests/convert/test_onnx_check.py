@@ -7,8 +7,8 @@ from pathlib import Path
 import onnx
 import pytest
 
-from convert.onnx_check import doubts
-from convert.onnx_nodes import read_nodes
+from clip2om.convert.onnx_check import doubts
+from clip2om.convert.onnx_nodes import read_nodes
 from tests.cann_sim.samples import write_onnx
 from tests.convert.graphs import Graph
 from tests.convert.graphs import write_onnx as write_graph

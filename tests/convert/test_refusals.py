@@ -6,8 +6,8 @@ from typing import Callable
 
 import pytest
 
-from convert.__main__ import main
-from pipeline.artifact import folder_lock, sha256_file
+from clip2om.convert.__main__ import main
+from clip2om.pipeline.artifact import folder_lock, sha256_file
 from tests.convert.conftest import Folders
 from tests.convert.graphs import Graph, write_graph
 from tests.convert.process import without

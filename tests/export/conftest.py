@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import card as cards
+from clip2om.pipeline import card as cards
 
 
 @pytest.fixture(scope="session")
 def weights():
     """The state dict of card 3d_resnet_demo."""
     # Imported here: the tests of other frameworks below this folder run where there is no PyTorch.
-    from export.pytorch.networks import build_network
+    from clip2om.export.pytorch.networks import build_network
     from tests.export import golden
 
     return golden.state_dict(build_network(cards.load("3d_resnet_demo")), "demo")

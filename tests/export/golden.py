@@ -7,8 +7,8 @@ from typing import Any, Dict, Tuple
 import numpy as np
 import torch
 
-from export.pytorch.networks import make_network
-from pipeline.card import Model
+from clip2om.export.pytorch.networks import make_network
+from clip2om.pipeline.card import Model
 from tests.networks import clips, close, load, uniform, weight
 
 __all__ = ["NAMES", "clips", "close", "load", "make", "model_of", "state_dict", "uniform", "weight"]

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from export.checkpoint_files import one_file, tensorflow_files
-from export.request import find_checkpoint
-from pipeline import card as cards
-from pipeline.artifact import sha256_file
-from pipeline.errors import RequestError
+from clip2om.export.checkpoint_files import one_file, tensorflow_files
+from clip2om.export.request import find_checkpoint
+from clip2om.pipeline import card as cards
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.errors import RequestError
 
 
 def refused(given: Path, model: str = "3d_resnet_demo") -> str:

@@ -6,8 +6,8 @@ import sys
 import pytest
 import torch
 
-from pipeline.artifact import sha256_file
-from pipeline.records import GraphRecord, read_record
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.records import GraphRecord, read_record
 from tests.command import ROOT, refused, stage
 
 FRAMEWORKS = ("torch", "onnx", "onnxsim", "onnxruntime")
@@ -26,7 +26,8 @@ def options(checkpoint, folder, *more):
 
 def without(libraries, *args):
     """Run the stage in a Python where importing ``libraries`` fails."""
-    code = f"import sys; sys.modules.update(dict.fromkeys({list(libraries)!r})); from export.__main__ import main; "
+    code = f"import sys; sys.modules.update(dict.fromkeys({list(libraries)!r})); "
+    code += "from clip2om.export.__main__ import main; "
     command = [sys.executable, "-c", code + "sys.exit(main())", *map(str, args)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 
@@ -146,7 +147,9 @@ def test_missing_library_is_one_line(checkpoint, tmp_path, library):
 
 def test_broken_library_is_one_line(checkpoint, tmp_path):
     (tmp_path / "onnxsim.py").write_text("raise ImportError('libfoo.so: cannot open')\n")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from export.__main__ import main; sys.exit(main())"
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from clip2om.export.__main__ import main; sys.exit(main())"
+    )
     command = [sys.executable, "-c", code, *map(str, options(checkpoint, tmp_path / "graph"))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     refused(done, "onnxsim cannot be imported (libfoo.so: cannot open)", "requirements/torch.txt")

@@ -5,9 +5,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export import onnx_graph
-from pipeline.errors import ShortfallError
-from pipeline.tensor import TensorSpec
+from clip2om.export import onnx_graph
+from clip2om.pipeline.errors import ShortfallError
+from clip2om.pipeline.tensor import TensorSpec
 
 INPUT, OUTPUT = TensorSpec("input", "float32", (2, 3), "NC"), TensorSpec("output", "float32", (2, 3), "NC")
 

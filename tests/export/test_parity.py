@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from export import gate, parity
-from pipeline import card as cards
-from pipeline.errors import ShortfallError
-from pipeline.tensor import TensorSpec
+from clip2om.export import gate, parity
+from clip2om.pipeline import card as cards
+from clip2om.pipeline.errors import ShortfallError
+from clip2om.pipeline.tensor import TensorSpec
 
 LOGITS = np.linspace(-3, 5, 32, dtype=np.float32).reshape(4, 8)
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from export.checkpoint import main
-from export.mindspore.names import mindspore_from_pytorch, pytorch_from_mindspore
-from export.mindspore.recognition import describe
-from export.pytorch.networks import build_network
+from clip2om.export.checkpoint import main
+from clip2om.export.mindspore.names import mindspore_from_pytorch, pytorch_from_mindspore
+from clip2om.export.mindspore.recognition import describe
+from clip2om.export.pytorch.networks import build_network
 from tests import networks
 from tests.command import refused, stage
 from tests.export.pytorch import small

@@ -8,10 +8,10 @@ from typing import List, Optional
 
 import numpy as np
 
-from infer.__main__ import main
-from pipeline.artifact import sha256_file
-from pipeline.manifest import BatchFile, Fingerprint, Manifest, Video, read_manifest, write_manifest
-from pipeline.records import CompiledRecord, Summary, read_record, write_record
+from clip2om.infer.__main__ import main
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.manifest import BatchFile, Fingerprint, Manifest, Video, read_manifest, write_manifest
+from clip2om.pipeline.records import CompiledRecord, Summary, read_record, write_record
 from tests.convert.graphs import CARD, Graph, write_onnx
 
 FRAMES = 4

@@ -5,7 +5,7 @@ from typing import Callable
 
 import pytest
 
-from pipeline.telemetry import silence
+from clip2om.pipeline.telemetry import silence
 from tests.infer.cases import Case
 from tests.infer.npu import Npu
 

@@ -9,9 +9,9 @@ from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
-from pipeline.artifact import sha256_file
-from pipeline.records import CompiledRecord, write_record
-from pipeline.tensor import DYNAMIC
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.records import CompiledRecord, write_record
+from clip2om.pipeline.tensor import DYNAMIC
 from tests.cann_sim import environment
 from tests.command import stage
 from tests.convert.graphs import CARD, Graph, write_onnx

@@ -7,8 +7,8 @@ from typing import List, Tuple
 
 import numpy as np
 
-from infer.engines.base import Engine, Result
-from pipeline.tensor import TensorSpec
+from clip2om.infer.engines.base import Engine, Result
+from clip2om.pipeline.tensor import TensorSpec
 
 
 class SleepingEngine(Engine):

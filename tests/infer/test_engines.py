@@ -8,9 +8,9 @@ from typing import Iterator
 import numpy as np
 import pytest
 
-from infer.engines.base import Engine, Options
-from infer.engines.select import ENGINES, choose
-from pipeline.errors import RequestError
+from clip2om.infer.engines.base import Engine, Options
+from clip2om.infer.engines.select import ENGINES, choose
+from clip2om.pipeline.errors import RequestError
 from tests.convert.graphs import Graph
 from tests.convert.process import run_code
 from tests.infer.cases import clips_of, write_model
@@ -94,8 +94,8 @@ def test_nothing_is_reported_to_anybody(tmp_path: Path, name: str) -> None:
     write_model(tmp_path / "compiled", Graph(), "onnx")
     done = run_code(
         "import sys, threading\nfrom pathlib import Path\n"
-        "from infer.engines.base import Options\nfrom infer.engines.select import ENGINES\n"
-        "from pipeline.records import CompiledRecord, read_record\n"
+        "from clip2om.infer.engines.base import Options\nfrom infer.engines.select import ENGINES\n"
+        "from clip2om.pipeline.records import CompiledRecord, read_record\n"
         f"folder = Path({str(tmp_path / 'compiled')!r})\n"
         "record = read_record(folder / 'model.json', CompiledRecord, '')\n"
         f"with ENGINES[{name!r}](folder, record, Options()):\n"

@@ -8,7 +8,7 @@ from typing import List
 import numpy as np
 import pytest
 
-from infer.scores import FORMATS, encode
+from clip2om.infer.scores import FORMATS, encode
 from tests.command import refused, stage
 from tests.convert.graphs import Graph
 from tests.infer.cases import Case

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.tensor import DYNAMIC
+from clip2om.pipeline.tensor import DYNAMIC
 from tests.convert.graphs import Graph
 from tests.infer.cases import Case
 from tests.infer.npu import Npu

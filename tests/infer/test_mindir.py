@@ -7,7 +7,7 @@ from typing import Callable
 
 import pytest
 
-from pipeline.records import CompiledRecord, read_record, write_record
+from clip2om.pipeline.records import CompiledRecord, read_record, write_record
 from tests.convert.process import without
 from tests.infer.cases import Case
 

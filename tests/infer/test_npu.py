@@ -9,8 +9,8 @@ from typing import Tuple
 import numpy as np
 import pytest
 
-from pipeline.manifest import write_manifest
-from pipeline.tensor import DYNAMIC
+from clip2om.pipeline.manifest import write_manifest
+from clip2om.pipeline.tensor import DYNAMIC
 from tests.convert.graphs import Graph
 from tests.convert.process import run_code
 from tests.infer.cases import record_again
@@ -217,8 +217,8 @@ def test_batches_from_memory_run_too(npu: Npu) -> None:
     npu.build(count=40)
     code = (
         "import sys, numpy as np\nfrom pathlib import Path\n"
-        "from infer.engines.base import Options\nfrom infer.engines.select import choose\n"
-        "from pipeline.records import CompiledRecord, read_record\n"
+        "from clip2om.infer.engines.base import Options\nfrom infer.engines.select import choose\n"
+        "from clip2om.pipeline.records import CompiledRecord, read_record\n"
         f"folder = Path({str(npu.case.compiled)!r})\n"
         "record = read_record(folder / 'model.json', CompiledRecord, '')\n"
         "(choice, *_) = choose('acl', record, folder)\n"

@@ -13,7 +13,7 @@ from typing import Iterator, List
 
 import pytest
 
-from infer.__main__ import main
+from clip2om.infer.__main__ import main
 from tests.cann_sim.samples import loaded_acl
 from tests.command import ROOT, refused
 from tests.infer.npu import Npu

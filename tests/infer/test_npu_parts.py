@@ -14,22 +14,22 @@ from typing import List, Type
 import numpy as np
 import pytest
 
-from infer.delegate import delegate
-from infer.devices import share
-from infer.engines.acl import AclEngine
-from infer.engines.acl_library import AclError
-from infer.engines.ais_bench import AisBenchEngine, Dialect, busy_devices
-from infer.engines.base import Engine, EngineMissingError, Options
-from infer.engines.msame import MsameEngine
-from infer.engines.om import same_family
-from infer.engines.tool import Stage, why
-from infer.job import load_job
-from infer.scores import ScoreFolder
-from infer.task import Hooks, Task
-from pipeline.console import Console
-from pipeline.errors import RequestError, ShortfallError
-from pipeline.records import CompiledRecord, read_record
-from pipeline.undisturbed import undisturbed
+from clip2om.infer.delegate import delegate
+from clip2om.infer.devices import share
+from clip2om.infer.engines.acl import AclEngine
+from clip2om.infer.engines.acl_library import AclError
+from clip2om.infer.engines.ais_bench import AisBenchEngine, Dialect, busy_devices
+from clip2om.infer.engines.base import Engine, EngineMissingError, Options
+from clip2om.infer.engines.msame import MsameEngine
+from clip2om.infer.engines.om import same_family
+from clip2om.infer.engines.tool import Stage, why
+from clip2om.infer.job import load_job
+from clip2om.infer.scores import ScoreFolder
+from clip2om.infer.task import Hooks, Task
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import RequestError, ShortfallError
+from clip2om.pipeline.records import CompiledRecord, read_record
+from clip2om.pipeline.undisturbed import undisturbed
 from tests.cann_sim.samples import loaded_acl
 from tests.infer.cases import Case
 from tests.infer.npu import Npu

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.records import CompiledRecord, read_record, write_record
-from pipeline.tensor import TensorSpec
+from clip2om.pipeline.records import CompiledRecord, read_record, write_record
+from clip2om.pipeline.tensor import TensorSpec
 from tests.command import refused, stage
 from tests.infer.cases import clips_of, record_again, write_batches
 from tests.infer.npu import Npu

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infer.groups import Group, feed_spec, make_groups
-from infer.journal import NAME, Entry, Identity, Journal
-from infer.measure import Clock, covered, throughput, work_of
-from infer.reader import BatchReader, read_ahead
-from pipeline.errors import RequestError
-from pipeline.records import ScoreFile
-from pipeline.tensor import DYNAMIC
+from clip2om.infer.groups import Group, feed_spec, make_groups
+from clip2om.infer.journal import NAME, Entry, Identity, Journal
+from clip2om.infer.measure import Clock, covered, throughput, work_of
+from clip2om.infer.reader import BatchReader, read_ahead
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.records import ScoreFile
+from clip2om.pipeline.tensor import DYNAMIC
 from tests.command import stage
 from tests.convert.graphs import Graph
 from tests.infer.cases import clips_of, write_batches

@@ -9,10 +9,10 @@ from typing import Any, Callable
 
 import pytest
 
-from infer.__main__ import main
-from pipeline.artifact import folder_lock
-from pipeline.manifest import write_manifest
-from pipeline.tensor import TensorSpec
+from clip2om.infer.__main__ import main
+from clip2om.pipeline.artifact import folder_lock
+from clip2om.pipeline.manifest import write_manifest
+from clip2om.pipeline.tensor import TensorSpec
 from tests.command import refused as process_refused
 from tests.command import stage
 from tests.convert.graphs import Graph

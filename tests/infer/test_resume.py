@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.artifact import sha256_file
-from pipeline.manifest import write_manifest
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.manifest import write_manifest
 from tests.command import ROOT, refused, stage
 from tests.convert.graphs import Graph
 from tests.convert.process import run_code

@@ -10,11 +10,11 @@ from typing import Callable
 import numpy as np
 import pytest
 
-from infer.engines.openvino import check_precision
-from infer.job import load_job
-from pipeline.artifact import sha256_file
-from pipeline.errors import RequestError
-from pipeline.records import CompiledRecord, read_record, write_record
+from clip2om.infer.engines.openvino import check_precision
+from clip2om.infer.job import load_job
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.records import CompiledRecord, read_record, write_record
 from tests.convert.graphs import Graph
 from tests.infer.cases import FRAMES, Case
 
@@ -144,7 +144,7 @@ def test_no_warm_up_on_request(case: Case, capsys: pytest.CaptureFixture) -> Non
 
 
 def test_loop_measures_and_leaves_the_scores_alone(case: Case, capsys: pytest.CaptureFixture) -> None:
-    from pipeline.artifact import read_json
+    from clip2om.pipeline.artifact import read_json
 
     case.build(count=18)
     assert case.infer("--loop", 3) == 0

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import artifact
-from pipeline.errors import RequestError
+from clip2om.pipeline import artifact
+from clip2om.pipeline.errors import RequestError
 
 
 def test_replacing_keeps_the_old_file_when_the_writer_fails(tmp_path: Path) -> None:

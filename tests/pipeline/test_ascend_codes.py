@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pipeline.ascend_codes import codes_in, find, table
+from clip2om.pipeline.ascend_codes import codes_in, find, table
 from tests.command import ROOT
 
 

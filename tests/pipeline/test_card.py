@@ -1,7 +1,7 @@
 import pytest
 
-from pipeline import card as cards
-from pipeline.errors import RequestError
+from clip2om.pipeline import card as cards
+from clip2om.pipeline.errors import RequestError
 
 
 @pytest.fixture

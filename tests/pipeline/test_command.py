@@ -8,15 +8,15 @@ from io import StringIO
 
 import pytest
 
-from pipeline.command import stage_parser
-from pipeline.console import Console, duration, format_table, size
+from clip2om.pipeline.command import stage_parser
+from clip2om.pipeline.console import Console, duration, format_table, size
 from tests.command import ROOT
 
 _RUN = """
 import sys
-from pipeline.command import run
-from pipeline.console import Console
-from pipeline.errors import RequestError, ShortfallError
+from clip2om.pipeline.command import run
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import RequestError, ShortfallError
 def body():
     {statement}
 sys.exit(run("stage", body))

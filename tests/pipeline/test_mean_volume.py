@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline import card as cards
-from pipeline.errors import RequestError
-from pipeline.mean_volume import mean_volume_of, read_mean_volume
+from clip2om.pipeline import card as cards
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.mean_volume import mean_volume_of, read_mean_volume
 
 
 def test_card_names_its_file_or_none(tmp_path):

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Dict
 
-from pipeline.npu_smi import Chip, parse, run, soc_version
+from clip2om.pipeline.npu_smi import Chip, parse, run, soc_version
 
 _310P3 = """
 +--------------------------------------------------------------------------------------------------------+

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import soc
-from pipeline.errors import RequestError
+from clip2om.pipeline import soc
+from clip2om.pipeline.errors import RequestError
 
 _ROWS = {
     "310P3": "| {0}       310P3   | OK     | NA    56    0     / 0    |",

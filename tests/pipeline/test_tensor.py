@@ -1,7 +1,7 @@
 import pytest
 
-from pipeline.errors import RequestError
-from pipeline.tensor import DYNAMIC, TensorSpec, check_feed
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.tensor import DYNAMIC, TensorSpec, check_feed
 
 SPEC = TensorSpec("input", "float32", (10, 3, 16, 112, 112), "NCTHW")
 

@@ -3,8 +3,8 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 
-from pipeline.errors import RequestError
-from pipeline.typed import from_dict, to_dict
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.typed import from_dict, to_dict
 
 
 @dataclass(frozen=True)

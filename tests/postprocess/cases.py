@@ -10,12 +10,12 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from infer.scores import encode
-from pipeline import card as cards
-from pipeline.artifact import sha256_file
-from pipeline.manifest import BatchFile, Fingerprint, Manifest, Skipped, Video, write_manifest
-from pipeline.records import ScoreFile, Summary, write_record
-from pipeline.tensor import TensorSpec
+from clip2om.infer.scores import encode
+from clip2om.pipeline import card as cards
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.manifest import BatchFile, Fingerprint, Manifest, Skipped, Video, write_manifest
+from clip2om.pipeline.records import ScoreFile, Summary, write_record
+from clip2om.pipeline.tensor import TensorSpec
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 LABELS = ["left", "right", "up", "down", "grow", "shrink"]

@@ -5,7 +5,7 @@ from typing import Callable, List, Sequence
 
 import pytest
 
-from postprocess.__main__ import main
+from clip2om.postprocess.__main__ import main
 from tests.postprocess.cases import CARD, Item, make_batches, outputs, write_own
 
 

@@ -11,8 +11,8 @@ from typing import Callable
 import numpy as np
 import pytest
 
-from pipeline.manifest import Skipped
-from postprocess.__main__ import main
+from clip2om.pipeline.manifest import Skipped
+from clip2om.postprocess.__main__ import main
 from tests.postprocess.cases import CARD, annotation, load, six_classes, tops
 from tests.postprocess.conftest import Case
 

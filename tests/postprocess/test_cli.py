@@ -22,7 +22,7 @@ def test_help_names_every_way_in() -> None:
 def test_no_framework_and_no_other_stage_is_imported(case: Case) -> None:
     case.build(six_classes()).own()
     code = (
-        "import sys; from postprocess.__main__ import main\n"
+        "import sys; from clip2om.postprocess.__main__ import main\n"
         f"code = main({case.argv('--quiet')!r})\n"
         "loaded = {name.split('.')[0] for name in sys.modules}\n"
         "assert not loaded & {'torch', 'onnx', 'openvino', 'PIL', 'av', 'infer', 'preprocess', 'scripts'}, loaded\n"

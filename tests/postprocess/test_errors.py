@@ -9,7 +9,7 @@ from typing import Callable
 import numpy as np
 import pytest
 
-from postprocess.__main__ import main
+from clip2om.postprocess.__main__ import main
 from tests.postprocess.cases import CARD, LABELS, Item, annotation, load, make_batches, six_classes, write_all
 from tests.postprocess.conftest import Case
 

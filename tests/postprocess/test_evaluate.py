@@ -8,7 +8,7 @@ from typing import Callable
 
 import pytest
 
-from postprocess.__main__ import main
+from clip2om.postprocess.__main__ import main
 from tests.postprocess.cases import annotation
 
 ENTRIES = {"a": ("validation", "left"), "b": ("validation", "up"), "c": ("training", "left"), "d": ("testing", None)}

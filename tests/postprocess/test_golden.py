@@ -10,8 +10,8 @@ from typing import Dict, List
 import numpy as np
 import pytest
 
-from pipeline.card import load as load_card
-from postprocess.__main__ import main
+from clip2om.pipeline.card import load as load_card
+from clip2om.postprocess.__main__ import main
 from tests.postprocess.cases import DATA, Item, load, make_batches, outputs, tops, write_all
 
 GOLDEN = json.loads((DATA / "post_3d_resnet.json").read_text())

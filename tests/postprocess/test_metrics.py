@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from postprocess.metrics import activated, best, mean_of, proportion, ranks, video_scores, wilson
+from clip2om.postprocess.metrics import activated, best, mean_of, proportion, ranks, video_scores, wilson
 
 
 @pytest.mark.parametrize(

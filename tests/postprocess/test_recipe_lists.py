@@ -9,7 +9,7 @@ from typing import Callable, Dict, List
 import numpy as np
 import pytest
 
-from postprocess.__main__ import main
+from clip2om.postprocess.__main__ import main
 from tests.command import refused, stage
 from tests.postprocess.cases import CARD as PLAIN_CARD
 from tests.postprocess.cases import annotation, load, six_classes

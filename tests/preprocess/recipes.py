@@ -8,8 +8,8 @@ from typing import List, NamedTuple
 
 import numpy as np
 
-from pipeline.manifest import Manifest, read_manifest
-from preprocess.__main__ import main
+from clip2om.pipeline.manifest import Manifest, read_manifest
+from clip2om.preprocess.__main__ import main
 from tests.formula import DATA
 from tests.preprocess.conftest import write_frames
 

@@ -14,7 +14,7 @@ from typing import Callable
 import numpy as np
 import pytest
 
-from pipeline.manifest import Manifest, read_manifest
+from clip2om.pipeline.manifest import Manifest, read_manifest
 from tests.command import ROOT, refused, stage
 from tests.preprocess.conftest import SmallSet
 
@@ -283,7 +283,7 @@ def test_two_runs_cannot_write_the_same_folder(small: SmallSet) -> None:
 
 _HOLD = """
 import sys
-from pipeline.artifact import folder_lock
+from clip2om.pipeline.artifact import folder_lock
 with folder_lock(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.card import load
-from preprocess.geometry import Crop, crop_of, resized
-from preprocess.linear import with_numpy
-from preprocess.transform import crop_frame
+from clip2om.pipeline.card import load
+from clip2om.preprocess.geometry import Crop, crop_of, resized
+from clip2om.preprocess.linear import with_numpy
+from clip2om.preprocess.transform import crop_frame
 from tests.formula import DATA, frame
 
 _PIL = load("3d_resnet").transform

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.manifest import Manifest, read_manifest
-from preprocess.__main__ import main
+from clip2om.pipeline.manifest import Manifest, read_manifest
+from clip2om.preprocess.__main__ import main
 from tests.formula import DATA
 from tests.preprocess.conftest import GoldenSet
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from preprocess import jpeg
-from preprocess.errors import BadVideoError
-from preprocess.frames import as_array
-from preprocess.jpeg import FrameReader
+from clip2om.preprocess import jpeg
+from clip2om.preprocess.errors import BadVideoError
+from clip2om.preprocess.frames import as_array
+from clip2om.preprocess.jpeg import FrameReader
 from tests.formula import frame
 
 

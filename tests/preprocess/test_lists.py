@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.manifest import Manifest, read_manifest
+from clip2om.pipeline.manifest import Manifest, read_manifest
 from tests.command import refused, stage
 from tests.preprocess.conftest import SmallSet, write_frames
 from tests.preprocess.test_sources import write_video

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.inputs import dataset
-from benchmarks.memory import peak_bytes
+from clip2om.benchmarks.inputs import dataset
+from clip2om.benchmarks.memory import peak_bytes
 from tests.preprocess.conftest import SmallSet, write_frames
 
 _FRAMES = 24

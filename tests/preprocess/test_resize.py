@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.card import load
-from preprocess import linear, native, resize
-from preprocess.frames import Frame
-from preprocess.geometry import Crop, crop_of, resized
-from preprocess.native import Form
-from preprocess.transform import crop_frame
-from preprocess.values import ClipWriter
+from clip2om.pipeline.card import load
+from clip2om.preprocess import linear, native, resize
+from clip2om.preprocess.frames import Frame
+from clip2om.preprocess.geometry import Crop, crop_of, resized
+from clip2om.preprocess.native import Form
+from clip2om.preprocess.transform import crop_frame
+from clip2om.preprocess.values import ClipWriter
 from tests.formula import DATA, frame
 
 _CARD = load("3d_resnet")

@@ -158,7 +158,7 @@ def test_output_that_is_not_writable(small: SmallSet) -> None:
 
 
 def test_start_up_is_light() -> None:
-    code = "import sys; from preprocess.__main__ import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code = "import sys; from clip2om.preprocess.__main__ import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     code += "print(sorted(set(sys.modules) & {'numpy', 'PIL', 'av', 'torch', 'openvino'}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=os.environ)
     assert done.stdout.splitlines()[-1] == "[]"

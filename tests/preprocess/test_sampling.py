@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from pipeline.card import Clips
-from preprocess.sampling import Sampler, fixed_starts, spread, windows
+from clip2om.pipeline.card import Clips
+from clip2om.preprocess.sampling import Sampler, fixed_starts, spread, windows
 from tests.formula import DATA
 
 _GOLDEN = json.loads((DATA / "clip_indices.json").read_text())

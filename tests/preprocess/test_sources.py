@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.manifest import read_manifest
-from preprocess.errors import BadVideoError
-from preprocess.frames import as_array
-from preprocess.sources import Source
-from preprocess.video_files import one_thread
+from clip2om.pipeline.manifest import read_manifest
+from clip2om.preprocess.errors import BadVideoError
+from clip2om.preprocess.frames import as_array
+from clip2om.preprocess.sources import Source
+from clip2om.preprocess.video_files import one_thread
 from tests.command import refused, stage
 from tests.formula import DATA, frame
 from tests.preprocess.conftest import SmallSet

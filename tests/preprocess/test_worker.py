@@ -10,11 +10,11 @@ from typing import Iterator, Sequence, Tuple
 import numpy as np
 import pytest
 
-from pipeline.card import Card, load
-from preprocess.frames import Frame
-from preprocess.sampling import Clip, Sampler, windows
-from preprocess.sources import Source
-from preprocess.worker import iter_clips, recipe_of
+from clip2om.pipeline.card import Card, load
+from clip2om.preprocess.frames import Frame
+from clip2om.preprocess.sampling import Clip, Sampler, windows
+from clip2om.preprocess.sources import Source
+from clip2om.preprocess.worker import iter_clips, recipe_of
 from tests.preprocess.conftest import SmallSet, write_frames
 
 _COUNT = 40

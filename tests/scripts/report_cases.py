@@ -9,13 +9,13 @@ from typing import Dict, List, Optional, Sequence
 import numpy as np
 from PIL import Image
 
-from pipeline.artifact import sha256_file, write_text
-from pipeline.manifest import BatchFile, Fingerprint, Manifest, Video, write_manifest
-from pipeline.records import CompiledRecord, Latency, Rate, ScoreFile, Summary, Throughput, write_record
-from pipeline.tensor import TensorSpec
-from postprocess import results
-from postprocess.accuracy import Rules, count
-from postprocess.scores import Absent, Origin, Scores
+from clip2om.pipeline.artifact import sha256_file, write_text
+from clip2om.pipeline.manifest import BatchFile, Fingerprint, Manifest, Video, write_manifest
+from clip2om.pipeline.records import CompiledRecord, Latency, Rate, ScoreFile, Summary, Throughput, write_record
+from clip2om.pipeline.tensor import TensorSpec
+from clip2om.postprocess import results
+from clip2om.postprocess.accuracy import Rules, count
+from clip2om.postprocess.scores import Absent, Origin, Scores
 
 CARD = """title = "A made-up model"
 [model]

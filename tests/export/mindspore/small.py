@@ -12,11 +12,11 @@ import mindspore
 import numpy as np
 from mindspore import nn
 
-from export.mindspore import context
-from export.mindspore.networks import build_network
-from export.request import ExportRequest
-from pipeline import card as cards
-from pipeline.artifact import sha256_file
+from clip2om.export.mindspore import context
+from clip2om.export.mindspore.networks import build_network
+from clip2om.export.request import ExportRequest
+from clip2om.pipeline import card as cards
+from clip2om.pipeline.artifact import sha256_file
 from tests import networks
 
 CLASSES = 5

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.artifact import sha256_file
-from pipeline.manifest import read_manifest
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.manifest import read_manifest
 from tests import cann_sim
 from tests.command import ROOT
 from tests.export.mindspore import small

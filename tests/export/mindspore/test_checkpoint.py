@@ -11,11 +11,11 @@ import mindspore
 import numpy as np
 import pytest
 
-from export.checkpoint import main
-from export.mindspore.checkpoint import load_weights, read_checkpoint, write_checkpoint
-from export.mindspore.names import mindspore_from_pytorch
-from export.mindspore.networks import build_network
-from pipeline.errors import RequestError
+from clip2om.export.checkpoint import main
+from clip2om.export.mindspore.checkpoint import load_weights, read_checkpoint, write_checkpoint
+from clip2om.export.mindspore.names import mindspore_from_pytorch
+from clip2om.export.mindspore.networks import build_network
+from clip2om.pipeline.errors import RequestError
 from tests.command import refused, stage
 from tests.export.mindspore import small
 
@@ -94,7 +94,7 @@ def test_files_of_others_are_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_graphs_of_mindspore_are_no_checkpoints(checkpoints: Dict[str, Path], tmp_path: Path) -> None:
-    from export.mindspore.graph_files import write_graph
+    from clip2om.export.mindspore.graph_files import write_graph
 
     request = small.request("resnet3d", checkpoints["resnet3d"], tmp_path)
     write_graph(small.network("resnet3d"), request.input, tmp_path / "model.mindir")

@@ -10,15 +10,15 @@ import mindspore
 import numpy as np
 import pytest
 
-from export.mindspore.graph_files import write_graph
-from infer.engines.base import Engine, Options
-from infer.engines.mindspore import MindSporeEngine
-from infer.engines.select import choose
-from pipeline.artifact import sha256_file
-from pipeline.errors import RequestError
-from pipeline.manifest import write_manifest
-from pipeline.records import CompiledRecord, write_record
-from pipeline.tensor import DYNAMIC, TensorSpec
+from clip2om.export.mindspore.graph_files import write_graph
+from clip2om.infer.engines.base import Engine, Options
+from clip2om.infer.engines.mindspore import MindSporeEngine
+from clip2om.infer.engines.select import choose
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.manifest import write_manifest
+from clip2om.pipeline.records import CompiledRecord, write_record
+from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
 from tests.convert.graphs import Graph
 from tests.convert.process import run_code
 from tests.export.mindspore import small
@@ -129,8 +129,8 @@ def test_a_process_says_nothing_of_mindspores(models: Path, tmp_path: Path) -> N
     compiled(tmp_path, models / "fixed.mindir")
     done = run_code(
         "import sys\nfrom pathlib import Path\n"
-        "from infer.engines.base import Options\nfrom infer.engines.mindspore import MindSporeEngine\n"
-        "from pipeline.records import CompiledRecord, read_record\n"
+        "from clip2om.infer.engines.base import Options\nfrom infer.engines.mindspore import MindSporeEngine\n"
+        "from clip2om.pipeline.records import CompiledRecord, read_record\n"
         f"folder = Path({str(tmp_path)!r})\n"
         "record = read_record(folder / 'model.json', CompiledRecord, '')\n"
         "assert 'mindspore' not in sys.modules\n"

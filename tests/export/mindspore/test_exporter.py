@@ -11,15 +11,15 @@ import numpy as np
 import onnx
 import pytest
 
-from export import gate, onnx_graph, parity
-from export.__main__ import main
-from export.mindspore import comparison, exporter
-from export.mindspore.comparison import read_mindir, reduced
-from export.mindspore.graph_files import write_graph
-from pipeline.console import Console
-from pipeline.errors import RequestError, ShortfallError
-from pipeline.records import GraphRecord
-from pipeline.tensor import DYNAMIC
+from clip2om.export import gate, onnx_graph, parity
+from clip2om.export.__main__ import main
+from clip2om.export.mindspore import comparison, exporter
+from clip2om.export.mindspore.comparison import read_mindir, reduced
+from clip2om.export.mindspore.graph_files import write_graph
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import RequestError, ShortfallError
+from clip2om.pipeline.records import GraphRecord
+from clip2om.pipeline.tensor import DYNAMIC
 from tests.command import refused, stage
 from tests.export.mindspore import small
 

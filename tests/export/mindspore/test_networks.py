@@ -15,14 +15,14 @@ import onnxruntime
 import pytest
 from mindspore import nn
 
-from export.mindspore import context
-from export.mindspore.deployed import deployed
-from export.mindspore.graph_files import onnx_graph_of
-from export.mindspore.names import mindspore_from_pytorch
-from export.mindspore.networks import build_network
-from export.request import ExportRequest
-from pipeline import card as cards
-from pipeline.tensor import DYNAMIC
+from clip2om.export.mindspore import context
+from clip2om.export.mindspore.deployed import deployed
+from clip2om.export.mindspore.graph_files import onnx_graph_of
+from clip2om.export.mindspore.names import mindspore_from_pytorch
+from clip2om.export.mindspore.networks import build_network
+from clip2om.export.request import ExportRequest
+from clip2om.pipeline import card as cards
+from clip2om.pipeline.tensor import DYNAMIC
 from tests import networks
 from tests.export.mindspore import small
 

@@ -7,9 +7,9 @@ from typing import Dict, List
 
 import paddle
 
-from export.paddle.c3d import C3d
-from export.paddle.networks import build_network
-from pipeline import card as cards
+from clip2om.export.paddle.c3d import C3d
+from clip2om.export.paddle.networks import build_network
+from clip2om.pipeline import card as cards
 from tests import networks
 
 SHAPE = [3, 16, 32, 32]

@@ -14,8 +14,8 @@ import paddle
 import pytest
 from PIL import Image
 
-from export.paddle.networks import build_network
-from pipeline.manifest import read_manifest
+from clip2om.export.paddle.networks import build_network
+from clip2om.pipeline.manifest import read_manifest
 from tests import cann_sim
 from tests.command import ROOT
 from tests.export.paddle import small

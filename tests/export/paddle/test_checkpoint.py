@@ -8,10 +8,10 @@ import numpy as np
 import paddle
 import pytest
 
-from export.paddle.checkpoint import load_weights
-from export.paddle.networks import build_network
-from export.paddle.pdparams import read_state
-from pipeline.errors import RequestError
+from clip2om.export.paddle.checkpoint import load_weights
+from clip2om.export.paddle.networks import build_network
+from clip2om.export.paddle.pdparams import read_state
+from clip2om.pipeline.errors import RequestError
 from tests.export.paddle import small
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import onnx
 import pytest
 
-from export import onnx_graph, parity
-from export.paddle.exporter import export_graph, load_network
-from export.request import ExportRequest
-from pipeline.artifact import sha256_file
-from pipeline.console import Console
-from pipeline.errors import ShortfallError
-from pipeline.tensor import DYNAMIC
+from clip2om.export import onnx_graph, parity
+from clip2om.export.paddle.exporter import export_graph, load_network
+from clip2om.export.request import ExportRequest
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import ShortfallError
+from clip2om.pipeline.tensor import DYNAMIC
 from tests.command import refused, stage
 from tests.export.paddle import small
 

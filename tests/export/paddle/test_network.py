@@ -5,13 +5,13 @@ import onnx
 import paddle
 import pytest
 
-from export import onnx_graph
-from export.paddle.c3d import C3d, Head
-from export.paddle.exporter import export_graph
-from export.paddle.networks import build_network
-from export.request import ExportRequest
-from pipeline.console import Console
-from pipeline.errors import RequestError
+from clip2om.export import onnx_graph
+from clip2om.export.paddle.c3d import C3d, Head
+from clip2om.export.paddle.exporter import export_graph
+from clip2om.export.paddle.networks import build_network
+from clip2om.export.request import ExportRequest
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import RequestError
 from tests import networks
 from tests.export.paddle import small
 

@@ -7,9 +7,9 @@ from typing import Dict, List, Tuple
 
 import torch
 
-from export.pytorch.networks import build_network
-from pipeline import card as cards
-from pipeline.card import Card
+from clip2om.export.pytorch.networks import build_network
+from clip2om.pipeline import card as cards
+from clip2om.pipeline.card import Card
 from tests.export import golden
 
 _CLIP = ("model.classes=5", "transform.resize=36", "transform.size=32")

@@ -8,16 +8,16 @@ import onnx
 import pytest
 import torch
 
-from export import onnx_graph, parity
-from export.pytorch.checkpoint import load_weights
-from export.pytorch.exporter import export_graph
-from export.pytorch.networks import build_network
-from export.request import ExportRequest
-from pipeline import card as cards
-from pipeline.artifact import sha256_file
-from pipeline.console import Console
-from pipeline.errors import RequestError
-from pipeline.tensor import DYNAMIC
+from clip2om.export import onnx_graph, parity
+from clip2om.export.pytorch.checkpoint import load_weights
+from clip2om.export.pytorch.exporter import export_graph
+from clip2om.export.pytorch.networks import build_network
+from clip2om.export.request import ExportRequest
+from clip2om.pipeline import card as cards
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.tensor import DYNAMIC
 from tests.command import refused, stage
 from tests.export import golden
 from tests.export.pytorch import small

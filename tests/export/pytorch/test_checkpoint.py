@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from export.pytorch.checkpoint import load_weights, read_checkpoint
-from export.pytorch.families import network_of, options_of
-from export.pytorch.networks import build_network, make_network
-from pipeline import card as cards
-from pipeline.card import Model
-from pipeline.errors import RequestError
+from clip2om.export.pytorch.checkpoint import load_weights, read_checkpoint
+from clip2om.export.pytorch.families import network_of, options_of
+from clip2om.export.pytorch.networks import build_network, make_network
+from clip2om.pipeline import card as cards
+from clip2om.pipeline.card import Model
+from clip2om.pipeline.errors import RequestError
 from tests.export import golden
 
 DEMO = cards.load("3d_resnet_demo")

@@ -7,15 +7,15 @@ import onnx
 import pytest
 import torch
 
-from export import gate, onnx_graph, parity
-from export.pytorch.exporter import export_graph, measure
-from export.pytorch.networks import build_network
-from export.request import ExportRequest
-from pipeline import card as cards
-from pipeline.artifact import sha256_file
-from pipeline.console import Console
-from pipeline.errors import ShortfallError
-from pipeline.tensor import DYNAMIC
+from clip2om.export import gate, onnx_graph, parity
+from clip2om.export.pytorch.exporter import export_graph, measure
+from clip2om.export.pytorch.networks import build_network
+from clip2om.export.request import ExportRequest
+from clip2om.pipeline import card as cards
+from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import ShortfallError
+from clip2om.pipeline.tensor import DYNAMIC
 from tests.export import golden
 
 # What a 3D ResNet-10 consists of; the rest is the pooling head.

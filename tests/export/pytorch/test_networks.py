@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from export.pytorch.networks import FAMILIES, build_network, make_network
-from export.pytorch.pooling import GlobalPool, MeanPool, SameMaxPool, WindowPool
-from pipeline import card as cards
-from pipeline.card import Model
-from pipeline.errors import RequestError
+from clip2om.export.pytorch.networks import FAMILIES, build_network, make_network
+from clip2om.export.pytorch.pooling import GlobalPool, MeanPool, SameMaxPool, WindowPool
+from clip2om.pipeline import card as cards
+from clip2om.pipeline.card import Model
+from clip2om.pipeline.errors import RequestError
 from tests.export import golden
 
 FULL_SIZE = ("resnet-18", "resnet-50", "resnet-18-A", "resnet-10-flow", "resnet2p1d-18", "preresnet-18", "densenet-121")

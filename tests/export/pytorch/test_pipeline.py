@@ -14,10 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from export.pytorch.checkpoint import load_weights
-from export.pytorch.networks import build_network
-from pipeline.card import Card
-from pipeline.manifest import read_manifest
+from clip2om.export.pytorch.checkpoint import load_weights
+from clip2om.export.pytorch.networks import build_network
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.manifest import read_manifest
 from tests import cann_sim
 from tests.command import ROOT
 from tests.export.pytorch import small

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from export.frameworks import FRAMEWORKS
+from clip2om.export.frameworks import FRAMEWORKS
 
 os.environ.update(FRAMEWORKS["tensorflow"].environment)
 

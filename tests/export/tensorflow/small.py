@@ -8,8 +8,8 @@ from typing import Dict, List, Optional, Tuple
 import numpy as np
 import tensorflow as tf
 
-from export.tensorflow.c3d import C3d, c3d_of
-from pipeline import card as cards
+from clip2om.export.tensorflow.c3d import C3d, c3d_of
+from clip2om.pipeline import card as cards
 from tests import networks
 
 FRAMES, SIDE, CLASSES = 8, 32, 5

@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from pipeline.manifest import read_manifest
+from clip2om.pipeline.manifest import read_manifest
 from tests import cann_sim
 from tests.command import ROOT
 from tests.export.tensorflow import small

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export.checkpoint_files import CheckpointFiles, tensorflow_files
-from export.tensorflow.checkpoint import load_weights
-from pipeline.errors import RequestError
+from clip2om.export.checkpoint_files import CheckpointFiles, tensorflow_files
+from clip2om.export.tensorflow.checkpoint import load_weights
+from clip2om.pipeline.errors import RequestError
 from tests.export.tensorflow import small
 
 

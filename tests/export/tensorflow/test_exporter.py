@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from convert.__main__ import main as convert_main
-from export import parity
-from export.__main__ import main as export_main
-from export.checkpoint_files import tensorflow_files
-from export.frameworks import FRAMEWORKS
-from export.request import ExportRequest
-from export.tensorflow import frozen
-from export.tensorflow.exporter import export_graph, load_graph, load_network, measure
-from pipeline import card as cards
-from pipeline.console import Console
-from pipeline.errors import RequestError, ShortfallError
-from pipeline.records import GraphRecord, read_record
+from clip2om.convert.__main__ import main as convert_main
+from clip2om.export import parity
+from clip2om.export.__main__ import main as export_main
+from clip2om.export.checkpoint_files import tensorflow_files
+from clip2om.export.frameworks import FRAMEWORKS
+from clip2om.export.request import ExportRequest
+from clip2om.export.tensorflow import frozen
+from clip2om.export.tensorflow.exporter import export_graph, load_graph, load_network, measure
+from clip2om.pipeline import card as cards
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import RequestError, ShortfallError
+from clip2om.pipeline.records import GraphRecord, read_record
 from tests.command import refused, stage
 from tests.export.tensorflow import small
 

@@ -1,0 +1,22 @@
+"""clip2om: trained video models, compiled for Ascend NPUs or this machine's CPU, and proven to answer right.
+
+Every room of the project is a package below this name. In a checkout the rooms are folders beside this one, so that
+``python -m export`` works there; an installation has them inside. One import name for both, and no second copy of
+any module, because no file imports a room by a shorter name.
+"""
+
+import os
+import sys
+
+__version__ = "0.2.0"
+
+if sys.version_info < (3, 9):
+    sys.stderr.write(
+        "clip2om: error: this is Python {}.{}; clip2om needs Python 3.9 or newer; "
+        "name one with PYTHON=python3.11 or --python\n".format(*sys.version_info[:2])
+    )
+    raise SystemExit(2)
+
+_CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if os.path.isfile(os.path.join(_CHECKOUT, "pipeline", "card.py")):
+    __path__.append(_CHECKOUT)

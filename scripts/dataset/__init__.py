@@ -1,0 +1,1 @@
+"""Datasets made ready: annotations, frames on the disk, splits of class folders."""

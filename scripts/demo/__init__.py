@@ -1,0 +1,1 @@
+"""The demo: its rendered videos and the training of its small network."""

@@ -1,0 +1,1 @@
+"""The layer in which two executions of one graph part."""

@@ -1,0 +1,1 @@
+"""docs/models.md from the cards."""

@@ -1,0 +1,1 @@
+"""One page from an NPU host: everything tried once."""

@@ -1,0 +1,1 @@
+"""Framework, graph and compiled model on the same clips."""

@@ -1,0 +1,155 @@
+"""What a person points predict at: video files, folders of frames, folders of either, or a stream on standard input."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, Iterator, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.tensor import TensorSpec
+from clip2om.preprocess.errors import BadVideoError
+from clip2om.preprocess.sampling import Sampler
+from clip2om.preprocess.sources import Source, index_frames, is_video
+from clip2om.preprocess.video_files import import_av
+from clip2om.preprocess.worker import iter_clips, recipe_of
+
+STREAM = "-"
+
+
+@dataclass(frozen=True)
+class PlacedClip:
+    """One clip of a video, uint8 or float32 in the card's layout, and the frames it shows, counted from 1."""
+
+    first: int
+    last: int
+    values: np.ndarray
+
+
+@dataclass
+class Video:
+    """One video and, once it is read, the reason why it ended early.
+
+    Attributes:
+        source: Where its frames are; None for the stream.
+        rate: Frames per second; None where the frames do not tell (folders).
+    """
+
+    path: str
+    source: Optional[Source]
+    rate: Optional[float] = None
+    reason: Optional[str] = field(default=None)
+
+
+def find_videos(paths: Sequence[str], card: Card) -> List[Video]:
+    """Return the videos at ``paths``; ``-`` is a video on standard input.
+
+    Raises:
+        RequestError: there is no video at a path.
+    """
+    return [video for path in paths for video in _find(path, card)]
+
+
+def read_clips(video: Video, card: Card, tensor: TensorSpec, sampler: Sampler) -> Iterator[PlacedClip]:
+    """Yield the clips of a video in order, those before a damage too: a person asked for this very file."""
+    try:
+        if video.source is None:
+            yield from _stream_clips(video, card, tensor, sys.stdin.buffer)
+        else:
+            video.rate = _rate(video.source)
+            yield from _file_clips(video.source, card, tensor, sampler)
+    except BadVideoError as reason:
+        video.reason = str(reason)
+
+
+def _find(path: str, card: Card) -> Iterator[Video]:
+    if path == STREAM:
+        yield Video("standard input", None)
+        return
+    frame_name, first = card.dataset.frame_name, card.dataset.first_frame
+    place = Path(path)
+    if place.is_file():
+        yield Video(path, Source("video", path, frame_name, first))
+        return
+    if (place / frame_name.format(first)).is_file():
+        yield Video(path, Source("frames", path, frame_name, first))
+        return
+    inside = sorted(place.iterdir()) if place.is_dir() else []
+    usable = [item for item in inside if is_video(item.name) or (item / frame_name.format(first)).is_file()]
+    if not usable:
+        raise RequestError("is no video and no folder of videos", path, "pass video files or folders of them")
+    for item in usable:
+        yield from _find(str(item), card)
+
+
+def _file_clips(source: Source, card: Card, tensor: TensorSpec, sampler: Sampler) -> Iterator[PlacedClip]:
+    first = source.first_frame
+    clips = sampler.clips(first, first + index_frames(source, None).count)
+    made = iter_clips(source, clips, recipe_of(card, tensor))
+    # An item of several clips is one video's or nobody's.
+    ordered = iter(sorted(made, key=lambda pair: pair[0])) if "K" in tensor.layout else made
+    for index, values in ordered:
+        yield PlacedClip(min(clips[index]) - first + 1, max(clips[index]) - first + 1, values)
+
+
+def _stream_clips(video: Video, card: Card, tensor: TensorSpec, stream: BinaryIO) -> Iterator[PlacedClip]:
+    """Yield clips that follow each other, as the frames of an endless video arrive."""
+    rule = replace(card.clips, start="first", count=1, order="numeric", stride=card.clips.frames)
+    span = rule.span if rule.sampler == "spread" else rule.frames
+    sampler, recipe = Sampler(rule, card.dataset.frame_name), recipe_of(card, tensor)
+    frames, done = _decode(video, stream), 0
+    while True:
+        held = _Held(list(islice(frames, span)))
+        if not held.frames:
+            break
+        shown = len(held.frames)
+        for _, values in iter_clips(held, sampler.clips(1, shown + 1)[:1], recipe):
+            yield PlacedClip(done + 1, done + shown, values)
+        done += shown
+    if not done:
+        raise BadVideoError("it has no frames")
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Frames in memory, counted from 1."""
+
+    frames: List[np.ndarray]
+
+    def read(self, numbers: Sequence[int]) -> Iterator[Tuple[int, np.ndarray]]:
+        """Yield (number, frame) for the given frames."""
+        return ((number, self.frames[number - 1]) for number in numbers)
+
+
+def _decode(video: Video, stream: BinaryIO) -> Iterator[np.ndarray]:
+    av = import_av()
+    try:
+        with av.open(stream) as container:
+            found = container.streams.video[0]
+            video.rate = _float(found.average_rate)
+            for frame in container.decode(found):
+                yield frame.to_ndarray(format="rgb24")
+    except (av.error.FFmpegError, IndexError) as error:
+        why = getattr(error, "strerror", None) or error
+        hint = "" if video.rate else ": a pipe takes what needs no seeking, for example -f mpegts or -f matroska"
+        raise BadVideoError(f"cannot be decoded any further ({why}){hint}") from None
+
+
+def _rate(source: Source) -> Optional[float]:
+    if source.kind != "video":
+        return None
+    av = import_av()
+    try:
+        with av.open(source.path) as container:
+            return _float(container.streams.video[0].average_rate)
+    except (av.error.FFmpegError, IndexError):
+        return None  # what is wrong with it is told when it is read
+
+
+def _float(rate: Any) -> Optional[float]:
+    return float(rate) if rate else None

@@ -1,0 +1,1 @@
+"""int8: calibrated, measured, kept only if it is good enough."""

@@ -1,0 +1,1 @@
+"""What several commands use: opening engines, measuring, processes, made-up batches."""

@@ -1,0 +1,1 @@
+"""Videos to accuracy with nothing on the disk between."""
