@@ -302,7 +302,7 @@ docs: $(CORE_READY) ## what the model cards say, into docs/models.md
 lint: $(TEST_READY) ## ruff and mypy
 	$(TORCH) -m ruff check .
 	$(TORCH) -m ruff format --check .
-	$(TORCH) -m mypy
+	$(TORCH) -m tests.typed
 
 clean: ## delete build/ (checkpoints, datasets and virtual environments stay)
 	rm -rf build

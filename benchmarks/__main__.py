@@ -86,7 +86,7 @@ def _benchmarks(only: List[str]) -> Dict[str, ModuleType]:
     Raises:
         RequestError: there is none of that name.
     """
-    import benchmarks
+    from clip2om import benchmarks
 
     names = sorted(item.name for item in pkgutil.iter_modules(benchmarks.__path__) if not item.name.startswith("_"))
     modules = {name: importlib.import_module(f"clip2om.benchmarks.{name}") for name in names}

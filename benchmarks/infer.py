@@ -16,7 +16,7 @@ import numpy as np
 
 from clip2om.benchmarks.inputs import CARD, compiled, cores, random_checkpoint
 from clip2om.benchmarks.row import AT_LEAST, Row, Scale, in_turn
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.telemetry import silence
 

@@ -14,9 +14,9 @@ from typing import Dict, List, Optional, Sequence
 import numpy as np
 from PIL import Image
 
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
+from clip2om.pipeline.places import ROOT
 
-ROOT = cards.ROOT
 CARD = "3d_resnet_demo"
 # As HMDB51's frames after extraction, which have 14 kB on the average.
 WIDTH, HEIGHT, QUALITY = 320, 240, 82

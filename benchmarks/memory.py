@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from clip2om.benchmarks.inputs import ROOT, Dataset, compiled, dataset, stage, write_frames
+from clip2om.benchmarks.inputs import Dataset, compiled, dataset, stage, write_frames
 from clip2om.benchmarks.row import AT_MOST, Row, Scale
+from clip2om.pipeline.places import ROOT
 
 _MB = 1e6
 _EVERY_S = 0.02

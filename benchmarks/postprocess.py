@@ -9,7 +9,7 @@ import numpy as np
 
 from clip2om.benchmarks.inputs import run
 from clip2om.benchmarks.row import AT_MOST, Growth, Row, Scale
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
 from clip2om.pipeline.manifest import BatchFile, Manifest, Video, write_manifest
 
 # The clips and videos of HMDB51 split 1.

@@ -23,7 +23,7 @@ from clip2om.benchmarks.preprocess_baselines import (
 )
 from clip2om.benchmarks.row import AT_LEAST, Growth, Row, Scale, in_turn
 from clip2om.benchmarks.shares import shares
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
 from clip2om.preprocess.__main__ import main as preprocess
 
 _CARD = "3d_resnet"

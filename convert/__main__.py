@@ -105,13 +105,13 @@ def _add_atc(parser: argparse.ArgumentParser) -> None:
 def _convert(args: argparse.Namespace) -> int:
     from clip2om.convert.formats import MINDIR
     from clip2om.convert.request import read_graph
-    from clip2om.pipeline import card as cards
-    from clip2om.pipeline import soc
+    from clip2om.pipeline import cards, soc
+    from clip2om.pipeline.places import build_folder
 
     console = Console("convert", args.quiet)
     card = cards.load(args.model, args.set)
     target = soc.resolve(args.soc)
-    graph, record = read_graph(card, Path(args.graph or cards.ROOT / "build" / card.name / "graph"))
+    graph, record = read_graph(card, Path(args.graph or build_folder(card.name) / "graph"))
     requests = _plain_requests if target == soc.CPU or record.format == MINDIR.name else _atc_requests
     for request in requests(args, card, target, graph, record):
         request = _with_calibration(args, card, request)
@@ -161,8 +161,8 @@ def _with_calibration(args: argparse.Namespace, card: Card, request: ConvertRequ
     from dataclasses import replace
 
     from clip2om.convert.calibration import USUAL, read_calibration
-    from clip2om.pipeline import card as cards
     from clip2om.pipeline.errors import RequestError
+    from clip2om.pipeline.places import build_folder
 
     if args.precision != "int8":
         for name, value in (("--calibration", args.calibration), ("--calibration-clips", args.calibration_clips)):
@@ -173,7 +173,7 @@ def _with_calibration(args: argparse.Namespace, card: Card, request: ConvertRequ
         raise RequestError(
             f"for {request.soc} AMCT quantizes, on an NPU host", "--precision int8", "--dry-run prints its commands"
         )
-    folder = Path(args.calibration or cards.ROOT / "build" / card.name / "calibration")
+    folder = Path(args.calibration or build_folder(card.name) / "calibration")
     return replace(request, calibration=read_calibration(folder, request.record, args.calibration_clips or USUAL))
 
 
@@ -194,12 +194,12 @@ def _atc_requests(
 
 
 def _folder(args: argparse.Namespace, card: Card, request: ConvertRequest) -> Path:
-    from clip2om.pipeline import card as cards
+    from clip2om.pipeline.places import build_folder
 
     several = len(args.batch or []) > 1
     if args.output and not several:
         return Path(args.output)
-    above = Path(args.output) if args.output else cards.ROOT / "build" / card.name / "compiled"
+    above = Path(args.output) if args.output else build_folder(card.name) / "compiled"
     quantized = "-int8" if request.calibration else ""
     return above / f"{request.soc}-{'dynamic' if request.gears else f'b{request.batch}'}{quantized}"
 

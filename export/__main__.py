@@ -66,7 +66,7 @@ def export(args: argparse.Namespace) -> int:
     # NumPy and the framework are loaded here, so that --help works on any host and at once.
     from clip2om.export.frameworks import FRAMEWORKS, load_exporter
     from clip2om.export.request import find_current, make_request
-    from clip2om.pipeline import card as cards
+    from clip2om.pipeline import cards
     from clip2om.pipeline.artifact import folder_lock, remove_partials
 
     console = Console("export", args.quiet)

@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def convert(args: argparse.Namespace) -> int:
     """Read ``args.source``, rename its entries and write ``args.target``."""
-    from clip2om.pipeline import card as cards
+    from clip2om.pipeline import cards
     from clip2om.pipeline.console import Console
     from clip2om.pipeline.errors import RequestError
 

@@ -10,8 +10,9 @@ from typing import Optional, Sequence
 from clip2om.export.checkpoint_files import CheckpointFiles, exists, one_file, tensorflow_files
 from clip2om.export.gate import within
 from clip2om.pipeline.artifact import digest_of, sha256_file
-from clip2om.pipeline.card import ROOT, Card
+from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.places import ROOT
 from clip2om.pipeline.records import GraphRecord, find_record
 from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
 

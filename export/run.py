@@ -48,11 +48,12 @@ def score(args: argparse.Namespace) -> int:
     """Score the batches with both sides."""
     from clip2om.export.frameworks import FRAMEWORKS, load_exporter
     from clip2om.export.score import Scorer, make_sides
-    from clip2om.pipeline import card as cards
+    from clip2om.pipeline import cards
+    from clip2om.pipeline.places import build_folder
 
     console = Console("export.run", args.quiet)
     card = cards.load(args.model, args.set)
-    home = cards.ROOT / "build" / card.name
+    home = build_folder(card.name)
     graph, batches = args.graph or home / "graph", args.batches or home / "batches"
     scorer = Scorer(batches, args.output or home / "parity", console)
     todo: List[Side] = []

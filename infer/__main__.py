@@ -95,12 +95,12 @@ def _infer(args: argparse.Namespace) -> int:
 
 
 def _folders(args: argparse.Namespace) -> Tuple[Path, Path, Path]:
-    from clip2om.pipeline import card as cards
-    from clip2om.pipeline import soc
+    from clip2om.pipeline import cards, soc
     from clip2om.pipeline.errors import RequestError
+    from clip2om.pipeline.places import build_folder
 
     card = cards.load(args.model, args.set)
-    home = cards.ROOT / "build" / card.name
+    home = build_folder(card.name)
     name, scored = "", ""
     if not (args.compiled and args.output):
         name = f"{soc.resolve(args.soc)}-b{args.batch or card.input.batch}{'-int8' if args.precision == 'int8' else ''}"

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.frame_names import is_frame_format
 from clip2om.pipeline.naming import is_plain_name
 from clip2om.pipeline.tensor import DTYPES
-
-if TYPE_CHECKING:
-    from clip2om.pipeline.card import Card
 
 _CHOICES = {
     "model.framework": ("pytorch", "tensorflow", "paddle", "mindspore"),

@@ -66,7 +66,7 @@ def _score(options: argparse.Namespace) -> int:
 
 
 def _from_folder(options: argparse.Namespace, console: Console) -> Scores:
-    from clip2om.pipeline import card as cards
+    from clip2om.pipeline import cards
     from clip2om.postprocess import show
     from clip2om.postprocess.reading import read_scores
     from clip2om.postprocess.scores import judged_by
@@ -128,7 +128,7 @@ def _output(options: argparse.Namespace) -> Path:
 
 
 def _default(card: str, name: str) -> Path:
-    from clip2om.pipeline.card import ROOT
+    from clip2om.pipeline.places import ROOT
 
     return ROOT / "build" / card / name
 

@@ -52,8 +52,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _preprocess(args: argparse.Namespace) -> int:
-    from clip2om.pipeline import card as cards
+    from clip2om.pipeline import cards
     from clip2om.pipeline.artifact import folder_lock
+    from clip2om.pipeline.places import build_folder
     from clip2om.preprocess.annotations import find_annotation, limited, read_annotation
     from clip2om.preprocess.plan import Options, make_plan
 
@@ -74,7 +75,7 @@ def _preprocess(args: argparse.Namespace) -> int:
         file_names=args.file_names,
     )
     plan = make_plan(card, limited(annotation, args.limit), options)
-    folder = Path(args.output or cards.ROOT / "build" / card.name / "batches")
+    folder = Path(args.output or build_folder(card.name) / "batches")
     _announce(plan, folder, console)
     if args.dry_run:
         _list_skipped(plan.skipped, console)

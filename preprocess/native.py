@@ -20,7 +20,7 @@ from typing import Callable, List, Optional
 import numpy as np
 
 from clip2om.pipeline.artifact import PARTIAL_PREFIX
-from clip2om.pipeline.card import ROOT
+from clip2om.pipeline.places import ROOT
 from clip2om.preprocess.frames import Frame
 from clip2om.preprocess.geometry import Crop
 

@@ -59,7 +59,7 @@ activation = "none"
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A card, frames of seven videos, and their list; labels are those of the demo's motions."""
-    from clip2om.pipeline import card as cards
+    from clip2om.pipeline import cards
 
     (tmp_path / "tiny.toml").write_text(CARD)
     labels = cards.load(str(tmp_path / "tiny.toml")).labels()
@@ -104,7 +104,7 @@ def expected(graph: Graph, items: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("average", [False, True], ids=["rows per clip", "averaged"])
 @pytest.mark.parametrize("layout", ["packed", "per-video"])
 def test_layouts_give_what_numpy_gives(root: Path, layout: str, average: bool) -> None:
-    from clip2om.pipeline import card as cards
+    from clip2om.pipeline import cards
 
     items = preprocessed(root, "--layout", layout)
     graph = Graph(DYNAMIC, clips=K, average=average, classes=8)

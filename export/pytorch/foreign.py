@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import List, Optional
 
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
 from clip2om.pipeline.errors import RequestError
 
 _PADDLE_ENTRY = b"StructuredToParameterName@@"

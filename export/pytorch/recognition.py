@@ -11,7 +11,7 @@ from torch import Tensor
 
 from clip2om.export.pytorch.families import State, network_of, options_of
 from clip2om.export.pytorch.networks import FAMILIES, build_network, describe_model
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError
 

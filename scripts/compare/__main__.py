@@ -103,7 +103,7 @@ def _load(path: str, args: argparse.Namespace) -> Run:
 
 def _default(a: Run, b: Run) -> Path:
     """Return a folder of its own for each pair of runs, whose names tell them apart."""
-    from clip2om.pipeline.card import ROOT
+    from clip2om.pipeline.places import ROOT
 
     mine, yours = (f"{run.accuracy.origin.card}-{run.name}" for run in (a, b))
     return ROOT / "build" / "compare" / (f"{mine}-{yours}" if mine != yours else f"{mine}-{_own(a)}-{_own(b)}")
@@ -118,7 +118,7 @@ def _own(run: Run) -> str:
 
 def _card(name: str, asked: bool) -> Optional[Card]:
     """Return the card; one that nobody asked for need not be there, it only leads to the frames."""
-    from clip2om.pipeline import card as cards
+    from clip2om.pipeline import cards
 
     try:
         return cards.load(name)

@@ -101,7 +101,7 @@ def _train(args: argparse.Namespace) -> int:
     import torch
 
     from clip2om.export.pytorch.networks import build_network
-    from clip2om.pipeline import card as cards
+    from clip2om.pipeline import cards
 
     console, card = Console("train_demo", args.quiet), cards.load(args.model)
     torch.manual_seed(args.seed)

@@ -51,9 +51,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _drift(args: argparse.Namespace) -> int:
-    from clip2om.pipeline import card as cards
+    from clip2om.pipeline import cards
     from clip2om.pipeline.artifact import write_json
     from clip2om.pipeline.errors import ShortfallError
+    from clip2om.pipeline.places import build_folder
     from clip2om.pipeline.tensor import check_feed
     from clip2om.scripts.drift.figures import Drift, Limits, measure
     from clip2om.scripts.drift.graph import OnnxGraph
@@ -61,7 +62,7 @@ def _drift(args: argparse.Namespace) -> int:
 
     console = Console("drift", args.quiet)
     card = cards.load(args.model, args.set)
-    build = cards.ROOT / "build" / card.name
+    build = build_folder(card.name)
     folder, batches = Path(args.graph or build / "graph"), Path(args.batches or build / "batches")
     graph = _graph(folder)
     feed = _feed(batches, args.file)

@@ -36,14 +36,15 @@ def check(code: str, text: str, model: Optional[str] = None, graph: Optional[str
 
 def _inputs(code: str, text: str, model: Optional[str], graph: Optional[str]) -> Iterator[str]:
     """Compare the names in the log, and the card's, with the inputs of the graph's record."""
-    from clip2om.pipeline import card as cards
+    from clip2om.pipeline import cards
+    from clip2om.pipeline.places import build_folder
     from clip2om.pipeline.records import GraphRecord, read_record
 
     if model is None:
         yield "pass --model CARD to compare with the graph's inputs"
         return
     card = cards.load(model)
-    path = Path(graph or cards.ROOT / "build" / card.name / "graph") / "model.json"
+    path = Path(graph or build_folder(card.name) / "graph") / "model.json"
     record = read_record(path, GraphRecord, f"run python -m export --model {card.name} first")
     yield f"inputs of {path}: {', '.join(map(str, record.inputs))}"
     names = [spec.name for spec in record.inputs]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Iterable, List, Optional, Sequence
 from clip2om.pipeline.command import Parser, run
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import RequestError, ShortfallError
+from clip2om.pipeline.places import ROOT
 
 if TYPE_CHECKING:
     from clip2om.pipeline.card import Card, Published
@@ -61,10 +62,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _update(args: argparse.Namespace) -> int:
-    from clip2om.pipeline import card as cards
+    from clip2om.pipeline import cards
     from clip2om.pipeline.artifact import write_if_changed
 
-    page = args.page or cards.ROOT / "docs" / "models.md"
+    page = args.page or ROOT / "docs" / "models.md"
     if not page.is_file():
         raise RequestError("no such file", page, "pass --page FILE with the two marks in it")
     text = page.read_text(encoding="utf-8")

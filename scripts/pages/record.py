@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-from clip2om.pipeline.card import ROOT, Card
+from clip2om.pipeline.card import Card
 from clip2om.pipeline.command import shell
 from clip2om.pipeline.console import size
+from clip2om.pipeline.places import ROOT
 from clip2om.pipeline.typed import to_dict
 from clip2om.scripts.pages.run import Run
 from clip2om.scripts.pages.texts import Text, say

@@ -76,14 +76,15 @@ def _limit(text: str) -> float:
 
 
 def _parity(args: argparse.Namespace) -> int:
-    from clip2om.pipeline import card as cards
+    from clip2om.pipeline import cards
+    from clip2om.pipeline.places import build_folder
     from clip2om.pipeline.records import CompiledRecord, read_record
     from clip2om.scripts.parity import compare as compare
     from clip2om.scripts.parity.clips import first_clips
 
     console = Console("parity", args.quiet)
     card = cards.load(args.model, args.set)
-    home = cards.ROOT / "build" / card.name
+    home = build_folder(card.name)
     compiled = args.compiled or home / "compiled" / f"cpu-b{card.input.batch}"
     output = args.output or home / "parity"
     scores = output / compiled.name
@@ -145,7 +146,7 @@ def _score_compiled(args: argparse.Namespace, compiled: Path, output: Path, scor
 
 def _call(args: argparse.Namespace, python: str, module: str, words: List[object]) -> int:
     """Run a command as its user would; what it says goes to stderr, and its error is ours."""
-    from clip2om.pipeline.card import ROOT
+    from clip2om.pipeline.places import ROOT
 
     common = [*["--model", args.model], *[word for entry in args.set for word in ("--set", entry)]]
     common += [option for option, given in (("--quiet", args.quiet), ("--force", args.force)) if given]
@@ -160,7 +161,7 @@ def _call(args: argparse.Namespace, python: str, module: str, words: List[object
 
 def _export_python(args: argparse.Namespace, card: Card) -> str:
     from clip2om.export.frameworks import FRAMEWORKS
-    from clip2om.pipeline.card import ROOT
+    from clip2om.pipeline.places import ROOT
 
     if args.export_python:
         return str(args.export_python)

@@ -57,7 +57,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _predict(args: argparse.Namespace) -> int:
     from clip2om.infer.engines.base import Options
-    from clip2om.pipeline import card as cards
+    from clip2om.pipeline import cards
+    from clip2om.pipeline.places import build_folder
     from clip2om.pipeline.records import CompiledRecord, read_record
     from clip2om.scripts.predict.scores import Prediction, score
     from clip2om.scripts.predict.show import Show
@@ -66,7 +67,7 @@ def _predict(args: argparse.Namespace) -> int:
 
     console = Console("predict", args.quiet)
     card = cards.load(args.model, args.set)
-    default = cards.ROOT / "build" / card.name / "compiled" / f"cpu-b{card.input.batch}"
+    default = build_folder(card.name) / "compiled" / f"cpu-b{card.input.batch}"
     folder = Path(args.compiled or default)
     record = read_record(folder / "model.json", CompiledRecord, "run make om, or pass --compiled DIR")
     _check_card(card, record, folder)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional
 
 from clip2om.pipeline.command import count, fraction, positive, run, shell, stage_parser
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import RequestError, ShortfallError
+from clip2om.scripts.quantize.places import Places
 from clip2om.scripts.shared.measuring import duration
 
 if TYPE_CHECKING:
@@ -25,25 +26,6 @@ if TYPE_CHECKING:
     from clip2om.scripts.quantize.report import Comparison
 
 _EXAMPLE = "python -m scripts.quantize --model 3d_resnet --calibration-clips 300 --max-accuracy-drop 0.01"
-_CANDIDATE = ".candidate"
-
-
-@dataclass(frozen=True)
-class Places:
-    """Folders: of the graph, the clips to calibrate with and to judge by, and of models and scores of both kinds."""
-
-    graph: Path
-    calibration: Path
-    batches: Path
-    float32: Path
-    float32_scores: Path
-    int8: Path
-    int8_scores: Path
-
-    @property
-    def candidate(self) -> Path:
-        """Where a new int8 model waits for the verdict."""
-        return self.int8 / _CANDIDATE
 
 
 def main(argv: Optional[List[str]] = None) -> int:
@@ -80,7 +62,7 @@ def _quantize(args: argparse.Namespace) -> int:
     from clip2om.convert.build import build
     from clip2om.convert.formats import INT8, require_int8
     from clip2om.convert.record import find_current
-    from clip2om.pipeline import card as cards
+    from clip2om.pipeline import cards
     from clip2om.pipeline.artifact import folder_lock
     from clip2om.pipeline.undisturbed import undisturbed
     from clip2om.scripts.quantize import report as quantize_report
@@ -114,11 +96,11 @@ def _quantize(args: argparse.Namespace) -> int:
 def _plan(args: argparse.Namespace, card: Card) -> "tuple[Places, ConvertRequest]":
     from clip2om.convert.calibration import USUAL, read_calibration
     from clip2om.convert.request import cpu_request, read_graph
-    from clip2om.pipeline import card as cards
     from clip2om.pipeline.manifest import read_manifest
+    from clip2om.pipeline.places import build_folder
     from clip2om.pipeline.soc import CPU
 
-    home = Path(args.build or cards.ROOT / "build" / card.name)
+    home = Path(args.build or build_folder(card.name))
     calibration, batches = Path(args.calibration or home / "calibration"), Path(args.batches or home / "batches")
     graph, record = read_graph(card, Path(args.graph or home / "graph"))
     judged = read_manifest(batches)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from clip2om.infer.job import Job
     from clip2om.pipeline.card import Card
     from clip2om.postprocess.accuracy import Accuracy
-    from clip2om.scripts.quantize.__main__ import Places
+    from clip2om.scripts.quantize.places import Places
 
 VERSION = 1
 FILE_NAME = "int8.json"

@@ -61,8 +61,9 @@ def require_libraries() -> None:
 
 def _report(args: argparse.Namespace) -> int:
     require_libraries()
-    from clip2om.pipeline import card as cards
+    from clip2om.pipeline import cards
     from clip2om.pipeline.artifact import write_if_changed
+    from clip2om.pipeline.places import build_folder
     from clip2om.scripts.pages.render import render
     from clip2om.scripts.pages.run import find_results, folders_of, load
     from clip2om.scripts.pages.strips import Place
@@ -70,7 +71,7 @@ def _report(args: argparse.Namespace) -> int:
 
     console = Console("report", args.quiet)
     card = cards.load(args.model, args.set)
-    results = find_results(Path(args.results or cards.ROOT / "build" / card.name))
+    results = find_results(Path(args.results or build_folder(card.name)))
     given = {name: Path(getattr(args, name)) for name in _FOLDERS if getattr(args, name)}
     found = load(replace(folders_of(results), **given), args.annotation_path)
     if found.accuracy.origin.card != card.name:

@@ -63,13 +63,13 @@ def _parser() -> argparse.ArgumentParser:
 def _stream(args: argparse.Namespace) -> int:
     from clip2om.infer.engines.base import Options, arithmetic
     from clip2om.infer.job import read_model
-    from clip2om.pipeline import card as cards
-    from clip2om.pipeline import soc
+    from clip2om.pipeline import cards, soc
     from clip2om.pipeline.artifact import folder_lock
+    from clip2om.pipeline.places import build_folder
 
     console = Console("stream", args.quiet)
     card = cards.load(args.model, args.set)
-    home = cards.ROOT / "build" / card.name
+    home = build_folder(card.name)
     name = f"{soc.resolve(args.soc)}-b{args.batch or card.input.batch}{'-int8' if args.precision == 'int8' else ''}"
     scored = f"{name}-bf16" if args.precision == "bf16" else name
     compiled, output = Path(args.compiled or home / "compiled" / name), Path(args.output or home / "stream" / scored)

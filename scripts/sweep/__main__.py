@@ -58,15 +58,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _sweep(args: argparse.Namespace) -> int:
     from clip2om.infer.engines.base import Options
-    from clip2om.pipeline import card as cards
-    from clip2om.pipeline import facts, soc
+    from clip2om.pipeline import cards, facts, soc
     from clip2om.pipeline.artifact import folder_lock
+    from clip2om.pipeline.places import build_folder
     from clip2om.scripts.sweep import report as sweep_report
 
     console = Console("sweep", args.quiet)
     card = cards.load(args.model, args.set)
     target = soc.resolve(args.soc)
-    home = cards.ROOT / "build" / card.name
+    home = build_folder(card.name)
     output = Path(args.output or home / "sweep" / target)
     options = Options(args.precision, args.streams, args.requests, args.devices)
     with folder_lock(output):

@@ -19,7 +19,7 @@ import pytest
 from clip2om.convert.atc_command import atc_command, pasted_command
 from clip2om.convert.atc_options import AtcOptions, check_gears, make_options
 from clip2om.convert.request import ConvertRequest, atc_request
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
 from clip2om.pipeline.card import Atc, Card
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.records import GraphRecord, Parity

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import pytest
 
 from clip2om.export.checkpoint_files import one_file, tensorflow_files
 from clip2om.export.request import find_checkpoint
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
 from clip2om.pipeline.artifact import sha256_file
 from clip2om.pipeline.errors import RequestError
 

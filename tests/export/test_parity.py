@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clip2om.export import gate, parity
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
 from clip2om.pipeline.errors import ShortfallError
 from clip2om.pipeline.tensor import TensorSpec
 

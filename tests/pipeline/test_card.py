@@ -1,15 +1,17 @@
 import pytest
 
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
+from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.places import CARDS
 
 
 @pytest.fixture
 def text() -> str:
-    return (cards.CARDS / "3d_resnet.toml").read_text()
+    return (CARDS / "3d_resnet.toml").read_text()
 
 
-def _load(tmp_path, text: str, *overrides: str) -> cards.Card:
+def _load(tmp_path, text: str, *overrides: str) -> Card:
     path = tmp_path / "mine.toml"
     path.write_text(text)
     return cards.load(str(path), overrides)
@@ -95,7 +97,7 @@ def test_label_file_that_does_not_exist(tmp_path, text: str) -> None:
 
 
 def test_class_names_are_one_per_line_and_may_hold_blanks(tmp_path, text: str, monkeypatch) -> None:
-    monkeypatch.setattr(cards, "CARDS", tmp_path)
+    monkeypatch.setattr("clip2om.pipeline.card.CARDS", tmp_path)
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels" / "mine.txt").write_text("air drumming\n\nski jumping \n")
     assert _load(tmp_path, text, "dataset.labels=mine").labels() == ["air drumming", "ski jumping"]

@@ -69,7 +69,7 @@ def test_underscores_in_option_names_but_not_in_values() -> None:
 
 
 def test_progress_without_a_terminal_is_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.console._LINE_S", 0.0)
+    monkeypatch.setattr("clip2om.pipeline.console._LINE_S", 0.0)
     err = StringIO()
     with Console("stage", err=err).progress(3, "clips") as progress:
         progress.advance()

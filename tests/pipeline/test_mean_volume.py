@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.mean_volume import mean_volume_of, read_mean_volume
 

@@ -11,7 +11,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from clip2om.infer.scores import encode
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
 from clip2om.pipeline.artifact import sha256_file
 from clip2om.pipeline.manifest import BatchFile, Fingerprint, Manifest, Skipped, Video, write_manifest
 from clip2om.pipeline.records import ScoreFile, Summary, write_record

@@ -175,7 +175,7 @@ def test_an_annotation_decides_truth_and_subset(case: Case, capsys: pytest.Captu
 
 def test_the_order_of_columns_is_the_cards(case: Case, tmp_path_factory: pytest.TempPathFactory) -> None:
     """UCF101 comes in two class orders: names decide, so an annotation in the other order changes nothing."""
-    from clip2om.pipeline.card import load as load_card
+    from clip2om.pipeline.cards import load as load_card
 
     labels = load_card("3d_resnet").labels()
     logits = np.zeros((1, 51), np.float32)

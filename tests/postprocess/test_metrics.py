@@ -75,7 +75,7 @@ def test_blocks_of_videos_give_what_one_block_gives(monkeypatch: pytest.MonkeyPa
     counts = np.array([1, 7, 2, 30, 1, 4])
     logits = rng.normal(size=(counts.sum(), 5)).astype(np.float32)
     whole = video_scores(logits, counts, "softmax")
-    monkeypatch.setattr("postprocess.metrics._BLOCK", 8 * 5)
+    monkeypatch.setattr("clip2om.postprocess.metrics._BLOCK", 8 * 5)
     np.testing.assert_array_equal(video_scores(logits, counts, "softmax"), whole)
 
 

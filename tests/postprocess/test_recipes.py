@@ -10,7 +10,7 @@ from typing import Dict, List
 import numpy as np
 import pytest
 
-from clip2om.pipeline.card import load as load_card
+from clip2om.pipeline.cards import load as load_card
 from clip2om.postprocess.__main__ import main
 from tests.postprocess.cases import DATA, Item, load, make_batches, outputs, tops, write_all, write_own
 

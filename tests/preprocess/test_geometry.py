@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clip2om.pipeline.card import load
+from clip2om.pipeline.cards import load
 from clip2om.preprocess.geometry import Crop, crop_of, resized
 from clip2om.preprocess.linear import with_numpy
 from clip2om.preprocess.transform import crop_frame

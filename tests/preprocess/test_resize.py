@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clip2om.pipeline.card import load
+from clip2om.pipeline.cards import load
 from clip2om.preprocess import linear, native, resize
 from clip2om.preprocess.frames import Frame
 from clip2om.preprocess.geometry import Crop, crop_of, resized

@@ -15,8 +15,9 @@ from mindspore import nn
 from clip2om.export.mindspore import context
 from clip2om.export.mindspore.networks import build_network
 from clip2om.export.request import ExportRequest
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
 from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.card import Card
 from tests import networks
 
 CLASSES = 5
@@ -44,7 +45,7 @@ CARDS: Dict[str, Tuple[str, Tuple[str, ...]]] = {
 }
 
 
-def card(kind: str, *overrides: str) -> cards.Card:
+def card(kind: str, *overrides: str) -> Card:
     """Return the small card of ``resnet3d`` or ``r2plus1d``."""
     name, small = CARDS[kind]
     return cards.load(name, (*small, *overrides))

@@ -21,7 +21,8 @@ from clip2om.export.mindspore.graph_files import onnx_graph_of
 from clip2om.export.mindspore.names import mindspore_from_pytorch
 from clip2om.export.mindspore.networks import build_network
 from clip2om.export.request import ExportRequest
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
+from clip2om.pipeline.card import Card
 from clip2om.pipeline.tensor import DYNAMIC
 from tests import networks
 from tests.export.mindspore import small
@@ -40,7 +41,7 @@ SLOW = {"ms-r2plus1d-18", "ms-r2plus1d-34", "ms-r2plus1d-34-from-gluon"}
 CASES = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in GOLDEN]
 
 
-def golden_network(name: str) -> Tuple[cards.Card, nn.Cell]:
+def golden_network(name: str) -> Tuple[Card, nn.Cell]:
     model, overrides, source = GOLDEN[name]
     card = cards.load(model, (*overrides, "export.softmax=false"))
     context.prepare()

@@ -9,7 +9,8 @@ import paddle
 
 from clip2om.export.paddle.c3d import C3d
 from clip2om.export.paddle.networks import build_network
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
+from clip2om.pipeline.card import Card
 from tests import networks
 
 SHAPE = [3, 16, 32, 32]
@@ -26,7 +27,7 @@ SEVERAL = (*SMALL, "input.layout=NKCTHW", f"input.shape={[2, *SHAPE]}")
 AVERAGED = (*SEVERAL, "export.average_clips=true")
 
 
-def card(*overrides: str) -> cards.Card:
+def card(*overrides: str) -> Card:
     """Return the card c3d_paddle with overrides."""
     return cards.load("c3d_paddle", overrides)
 

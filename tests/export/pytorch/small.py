@@ -8,7 +8,7 @@ from typing import Dict, List, Tuple
 import torch
 
 from clip2om.export.pytorch.networks import build_network
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
 from clip2om.pipeline.card import Card
 from tests.export import golden
 

@@ -13,10 +13,11 @@ from clip2om.export.pytorch.checkpoint import load_weights
 from clip2om.export.pytorch.exporter import export_graph
 from clip2om.export.pytorch.networks import build_network
 from clip2om.export.request import ExportRequest
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
 from clip2om.pipeline.artifact import sha256_file
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.places import CARDS
 from clip2om.pipeline.tensor import DYNAMIC
 from tests.command import refused, stage
 from tests.export import golden
@@ -233,7 +234,7 @@ def test_weights_of_gluoncv_name_a_card_and_the_framework(tmp_path):
 )
 def test_cards_take_the_entries_that_their_comments_give_for_the_2018_release(name, entries):
     normalising = ("transform.scale=1", "transform.mean=[114.7748,107.7354,99.475]", "transform.std=[1,1,1]")
-    text = (cards.CARDS / f"{name}.toml").read_text()
+    text = (CARDS / f"{name}.toml").read_text()
     assert all(entry in text for entry in (*entries, *normalising))
     with torch.device("meta"):
         build_network(cards.load(name, [*entries, *normalising]))
@@ -241,7 +242,7 @@ def test_cards_take_the_entries_that_their_comments_give_for_the_2018_release(na
 
 @pytest.mark.parametrize("name", [name for name in small.CARDS if name != "c3d_mmaction"])
 def test_cards_take_the_other_datasets_of_their_comments(name):
-    text = (cards.CARDS / f"{name}.toml").read_text()
+    text = (CARDS / f"{name}.toml").read_text()
     for chosen, classes in (("ucf101", 101), ("kinetics", 700)):
         found = [word.strip("#'") for word in text.split() if "=" in word and word.strip("#'SET=").startswith("d")]
         entries = [word for word in found if chosen in word or word == "dataset.labels="]

@@ -11,7 +11,7 @@ import torch
 from clip2om.export.pytorch.checkpoint import load_weights, read_checkpoint
 from clip2om.export.pytorch.families import network_of, options_of
 from clip2om.export.pytorch.networks import build_network, make_network
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
 from clip2om.pipeline.card import Model
 from clip2om.pipeline.errors import RequestError
 from tests.export import golden

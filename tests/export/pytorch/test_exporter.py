@@ -11,7 +11,7 @@ from clip2om.export import gate, onnx_graph, parity
 from clip2om.export.pytorch.exporter import export_graph, measure
 from clip2om.export.pytorch.networks import build_network
 from clip2om.export.request import ExportRequest
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
 from clip2om.pipeline.artifact import sha256_file
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import ShortfallError

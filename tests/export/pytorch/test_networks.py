@@ -8,7 +8,7 @@ import torch
 
 from clip2om.export.pytorch.networks import FAMILIES, build_network, make_network
 from clip2om.export.pytorch.pooling import GlobalPool, MeanPool, SameMaxPool, WindowPool
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
 from clip2om.pipeline.card import Model
 from clip2om.pipeline.errors import RequestError
 from tests.export import golden

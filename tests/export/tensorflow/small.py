@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from clip2om.export.tensorflow.c3d import C3d, c3d_of
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
+from clip2om.pipeline.card import Card
 from tests import networks
 
 FRAMES, SIDE, CLASSES = 8, 32, 5
@@ -26,7 +27,7 @@ PLAIN = (*SMALL, "transform.mean_volume=")
 TRAINING = ("Adam", "Adam_1", "Momentum", "ExponentialMovingAverage")
 
 
-def card(*overrides: str) -> cards.Card:
+def card(*overrides: str) -> Card:
     """Return the small card with overrides."""
     return cards.load("c3d_tf", [*PLAIN, *overrides])
 

@@ -21,7 +21,7 @@ from clip2om.export.frameworks import FRAMEWORKS
 from clip2om.export.request import ExportRequest
 from clip2om.export.tensorflow import frozen
 from clip2om.export.tensorflow.exporter import export_graph, load_graph, load_network, measure
-from clip2om.pipeline import card as cards
+from clip2om.pipeline.card import Card
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import RequestError, ShortfallError
 from clip2om.pipeline.records import GraphRecord, read_record
@@ -62,7 +62,7 @@ def graph_of(folder: Path) -> Any:
     return frozen.parse((folder / "model.pb").read_bytes())
 
 
-def request(checkpoint: Path, output: Path, card: cards.Card, batch: int = -1, dtype: str = "float32") -> ExportRequest:
+def request(checkpoint: Path, output: Path, card: Card, batch: int = -1, dtype: str = "float32") -> ExportRequest:
     files = tensorflow_files(checkpoint)
     return ExportRequest(card, files.path, files.digest(), output, "pb", batch, dtype, 11, 1e-4)
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from clip2om.export.tensorflow.c3d import DROPOUTS, LOGITS, C3d, c3d_of
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
 from clip2om.pipeline.errors import RequestError
 from tests import networks
 from tests.export.tensorflow import small

@@ -10,7 +10,7 @@ from typing import Dict, List
 
 import pytest
 
-from clip2om.pipeline.card import load as load_card
+from clip2om.pipeline.cards import load as load_card
 from clip2om.preprocess.annotations import read_annotation
 from clip2om.scripts.dataset.class_folders import divide
 from tests.command import refused, stage

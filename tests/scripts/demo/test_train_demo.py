@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
 from tests.command import ROOT, stage
 
 CHECKPOINT = ROOT / "models" / "3d_resnet_demo.pth"

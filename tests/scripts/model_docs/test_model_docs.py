@@ -12,7 +12,7 @@ from typing import List
 
 import pytest
 
-from clip2om.pipeline import card as cards
+from clip2om.pipeline import cards
 from clip2om.scripts.model_docs import __main__ as model_docs
 from tests.command import ROOT, refused, stage
 
@@ -156,7 +156,7 @@ def test_network_of_the_tutorial_is_exported(tmp_path: Path) -> None:
     tiny = "--set model.network=tiny --set model.depth=50 --set model.widen_factor=1.0 --set model.conv1_t_size=7"
     code = (
         "import torch; from clip2om.export.pytorch.networks import build_network; "
-        "from clip2om.pipeline import card as cards; "
+        "from clip2om.pipeline import cards; "
         "entries = ['model.network=tiny', 'model.depth=50', 'model.widen_factor=1.0', 'model.conv1_t_size=7']; "
         "torch.save(build_network(cards.load('mine', entries)).state_dict(), 'tiny.pth')"
     )

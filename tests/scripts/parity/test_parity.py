@@ -119,7 +119,7 @@ def test_framework_s_scores_are_those_of_eager_pytorch(built: Built, passed: Pat
     from clip2om.export import parity
     from clip2om.export.pytorch.checkpoint import load_weights
     from clip2om.export.pytorch.networks import build_network
-    from clip2om.pipeline import card as cards
+    from clip2om.pipeline import cards
 
     card = cards.load("3d_resnet_demo")
     network = load_weights(build_network(card), card.resolve(card.model.checkpoint), card).eval()

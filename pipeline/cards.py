@@ -1,0 +1,74 @@
+"""Model cards: one TOML file per deployable model, validated when loaded.
+
+An unknown key or a wrong type is an error that names the file, the key and what was expected.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.card_check import check
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.places import CARDS
+from clip2om.pipeline.typed import from_dict
+
+
+def available() -> List[str]:
+    """Return the names of the cards in models/, sorted."""
+    return sorted(path.stem for path in CARDS.glob("*.toml"))
+
+
+def load(model: str, overrides: Sequence[str] = ()) -> Card:
+    """Load a card by name (a file of models/) or by path, apply overrides and validate it.
+
+    Args:
+        model: ``3d_resnet`` or ``path/to/card.toml``.
+        overrides: ``section.key=value`` strings, the value in TOML notation or a bare string.
+
+    Raises:
+        RequestError: no such card, malformed TOML, an unknown key, a wrong type or an impossible value.
+    """
+    path = Path(model) if model.endswith(".toml") else CARDS / f"{model}.toml"
+    if not path.is_file():
+        raise RequestError(f"no model card called {model!r}", path.parent, f"choose one of: {', '.join(available())}")
+    data = _parse(path.read_text(encoding="utf-8"), path)
+    for key in ("name", "path"):
+        if key in data:
+            raise RequestError(f"key {key!r} is derived from the file name and may not be written", path)
+    for override in overrides:
+        _override(data, override)
+    card = from_dict(Card, {**data, "name": path.stem, "path": str(path)}, path)
+    check(card)
+    return card
+
+
+def _parse(text: str, where: object) -> Dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        try:
+            import tomli as tomllib
+        except ImportError:
+            raise RequestError("Python before 3.11 reads cards with tomli", where, "pip install tomli") from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RequestError(f"is not TOML ({error})", where) from None
+
+
+def _override(data: Dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not (equals and dot and section and name):
+        raise RequestError(f"{override!r} is not section.key=value", "--set", "for example --set model.depth=18")
+    try:
+        value = _parse(f"value = {text.strip()}", "--set")["value"]
+    except RequestError:
+        value = text.strip()
+    table = data.setdefault(section, {})
+    if not isinstance(table, dict):
+        raise RequestError(f"{section!r} is not a section of the card", "--set")
+    table[name] = value
