@@ -57,6 +57,9 @@ def make_parser() -> Parser:
         metavar="X",
         help="largest difference from the framework, relative to max(1, largest logit) (default: %(default)s)",
     )
+    parser.add_argument(
+        "--keep", action="store_true", help="take a graph that is there and was asked for, without its weights"
+    )
     parser.add_argument("--force", action="store_true", help="export again even if nothing has changed")
     return parser
 
@@ -68,12 +71,19 @@ def export(args: argparse.Namespace) -> int:
     from clip2om.export.request import find_current, make_request
     from clip2om.pipeline import cards
     from clip2om.pipeline.artifact import folder_lock, remove_partials
+    from clip2om.pipeline.errors import RequestError
 
     console = Console("export", args.quiet)
     card = cards.load(args.model, args.set)
     framework = FRAMEWORKS[card.model.framework]
     request = make_request(card, args, framework.formats)
     record = None if args.force else find_current(request)
+    if args.keep and record is None:
+        raise RequestError(
+            "the graph that is there is not the one that is asked for, and the weights to make that are not here",
+            request.checkpoint,
+            "give --checkpoint FILE, or the options that the graph was made with",
+        )
     if record is not None:
         console.result(f"{request.output / record.file} is up to date")
         return 0

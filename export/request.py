@@ -12,7 +12,7 @@ from clip2om.export.gate import within
 from clip2om.pipeline.artifact import digest_of, sha256_file
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError
-from clip2om.pipeline.places import ROOT
+from clip2om.pipeline.places import build_folder
 from clip2om.pipeline.records import GraphRecord, find_record
 from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
 
@@ -76,12 +76,15 @@ class ExportRequest:
 
 
 def find_current(request: ExportRequest) -> Optional[GraphRecord]:
-    """Return the record of an earlier export that fulfils ``request``, or None where there is work to do."""
+    """Return the record of an earlier export that fulfils ``request``, or None where there is work to do.
+
+    Where the request has no digest of weights, those of the earlier export are taken.
+    """
     record = find_record(request.output / RECORD, GraphRecord)
     accepted = {request.digest(), *([request.digest(DYNAMIC)] if request.reuse_dynamic else [])}
     if record is None or record.card_digest not in accepted:
         return None
-    if record.checkpoint_sha256 != request.checkpoint_sha256 or not within(record.parity, request.max_diff):
+    if request.checkpoint_sha256 not in ("", record.checkpoint_sha256) or not within(record.parity, request.max_diff):
         return None
     graph = request.output / record.file
     return record if graph.is_file() and sha256_file(graph) == record.sha256 else None
@@ -106,12 +109,16 @@ def make_request(card: Card, args: argparse.Namespace, formats: Sequence[str]) -
             f"input dtype is {dtype!r}, a graph takes {' or '.join(INPUT_DTYPES)}",
             "--input-dtype" if args.input_dtype else card.path,
         )
-    checkpoint = find_checkpoint(card, args.checkpoint)
+    if args.keep:
+        checkpoint, digest = args.checkpoint or card.resolve(card.model.checkpoint), ""
+    else:
+        files = find_checkpoint(card, args.checkpoint)
+        checkpoint, digest = files.path, files.digest()
     return ExportRequest(
         card=card,
-        checkpoint=checkpoint.path,
-        checkpoint_sha256=checkpoint.digest(),
-        output=args.output or ROOT / "build" / card.name / "graph",
+        checkpoint=checkpoint,
+        checkpoint_sha256=digest,
+        output=args.output or build_folder(card.name) / "graph",
         format=chosen,
         batch=DYNAMIC if args.dynamic_batch else args.batch or card.input.batch,
         input_dtype=dtype,

@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import Tuple
 
-import numpy as np
-
 from clip2om.pipeline.errors import RequestError
 
 DTYPES = ("float32", "float16", "uint8", "int8", "int32", "int64")
@@ -50,6 +48,8 @@ class TensorSpec:
         """Size in bytes; the shape must not be symbolic."""
         if DYNAMIC in self.shape:
             raise ValueError(f"{self.name} has a symbolic shape {self.shape}")
+        import numpy as np
+
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def with_batch(self, batch: int) -> TensorSpec:

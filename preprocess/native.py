@@ -20,7 +20,6 @@ from typing import Callable, List, Optional
 import numpy as np
 
 from clip2om.pipeline.artifact import PARTIAL_PREFIX
-from clip2om.pipeline.places import ROOT
 from clip2om.preprocess.frames import Frame
 from clip2om.preprocess.geometry import Crop
 
@@ -47,7 +46,7 @@ def library() -> Optional[ctypes.CDLL]:
     """Return the compiled kernels, or None where they cannot be compiled or loaded."""
     flags = ["-O3", "-shared", "-fPIC", *_processor_flags()]
     text = _SOURCE.read_bytes() + " ".join([platform.machine(), *flags]).encode()
-    path = ROOT / "build" / "native" / f"kernels-{hashlib.sha256(text).hexdigest()[:16]}.so"
+    path = Path("build", "native") / f"kernels-{hashlib.sha256(text).hexdigest()[:16]}.so"
     if not path.is_file() and not _compile(path, flags):
         return None
     try:

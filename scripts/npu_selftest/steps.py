@@ -77,7 +77,7 @@ def prepare(runner: Runner, build: Path, export_python: Optional[str]) -> bool:
             return False
     if (batches / "manifest.json").is_file():
         return True
-    data = ROOT / "build" / "demo_data"
+    data = Path("build", "demo_data").resolve()
     if not (data / "annotation.json").is_file() and not runner.stage(
         "demo dataset", "scripts.demo_dataset", data, "--subset", "validation"
     ):

@@ -1,0 +1,88 @@
+"""A run is remembered: build/CARD/run.json holds what was asked for, and later commands of that model take it.
+
+Gates and what is for one call only (limits, loops, dry runs) are not remembered: see ``remembered`` in the table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+from clip2om.commands import all_variables
+from clip2om.pipeline.artifact import read_json, write_json
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.records import GraphRecord, find_record
+from clip2om.pipeline.typed import from_dict, to_dict
+from clip2om.values import Values
+
+FILE_NAME = "run.json"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What a model was last asked for.
+
+    Attributes:
+        options: By variable, as they were typed.
+        checkpoint_sha256: Digest of the weights that the graph was made from; empty while there is no graph.
+    """
+
+    options: Dict[str, List[str]] = field(default_factory=dict)
+    checkpoint_sha256: str = ""
+
+
+def recall(build: Path) -> Remembered:
+    """Return what is remembered below ``build``; nothing where there is no such file.
+
+    Raises:
+        RequestError: the file is not one of ours, or holds a value that cannot be meant.
+    """
+    path = build / FILE_NAME
+    if not path.is_file():
+        return Remembered()
+    found = from_dict(Remembered, read_json(path, "run", VERSION, "delete it; nothing else is lost"), path)
+    known = all_variables()
+    odd = [name for name in found.options if name not in known or not known[name].remembered]
+    if odd:
+        raise RequestError(f"holds {odd[0]!r}, which is no option that is remembered", path, "delete the file")
+    return found
+
+
+def joined(values: Values, earlier: Remembered) -> Tuple[Values, List[str]]:
+    """Return the values of a call with what is remembered beside them, and the variables that were remembered."""
+    taken = {name: tuple(words) for name, words in earlier.options.items() if name not in values.found and words}
+    # One batch size and several in one model exclude each other: the newer counts.
+    for newer, older in (("BATCH", "DYNAMIC_BATCH"), ("DYNAMIC_BATCH", "BATCH")):
+        if newer in values and older not in values.found:
+            taken.pop(older, None)
+    return replace(values, found={**taken, **values.found}), sorted(taken)
+
+
+def remember(build: Path, values: Values) -> None:
+    """Write what a call asked for, beside what its graph says about the weights."""
+    known = all_variables()
+    options = {name: list(words) for name, words in sorted(values.found.items()) if words and known[name].remembered}
+    graph: Optional[GraphRecord] = find_record(build / "graph" / "model.json", GraphRecord)
+    wanted = Remembered(options, graph.checkpoint_sha256 if graph else "")
+    try:
+        if recall(build) == wanted:
+            return
+    except RequestError:
+        pass
+    write_json(build / FILE_NAME, "run", VERSION, to_dict(wanted))
+
+
+def line(values: Values, names: List[str], build: Path) -> str:
+    """Return the line that says what was remembered and how to have it otherwise."""
+    words = []
+    for name in names:
+        text = " ".join(values.several(name))
+        if not values.make and all_variables()[name].switch:
+            words.append(values.spelled(name))
+        else:
+            shown = f"'{text}'" if " " in text else text
+            words.append(f"{name}={shown}" if values.make else f"{values.spelled(name)} {shown}")
+    how = "NAME= forgets one" if values.make else "--name '' forgets one"
+    return f"as remembered in {build / FILE_NAME}: {' '.join(words)} ({how})"

@@ -1,0 +1,80 @@
+"""Running steps: one process each, in its environment, with its exit code and its signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Dict, Mapping, Optional, Sequence
+
+from clip2om.environments import Environments, import_folder
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import RequestError
+from clip2om.steps import Step
+
+INTERRUPTED = 130
+# Tells the stages which door their user came through, so that their advice speaks of variables where make was it.
+DOOR = "CLIP2OM_DOOR"
+
+
+def run_step(step: Step, environments: Environments, console: Console, make: bool) -> int:
+    """Prepare the environment of a step and run it; return its exit code.
+
+    Raises:
+        RequestError: the environment cannot be made, or its interpreter cannot be started.
+    """
+    environments.prepare(step.environment, console)
+    python = environments.interpreter(step.environment)
+    return run_process([python, "-m", f"clip2om.{step.module}", *step.words], environ_of(environments, make))
+
+
+def environ_of(environments: Environments, make: bool = False) -> Dict[str, str]:
+    """Return the environment of a step: this one's, and the project importable."""
+    found = {name: value for name, value in os.environ.items() if not name.startswith(("CLIP2OM_", "MAKE", "MFLAGS"))}
+    here = str(import_folder(environments.folder))
+    found["PYTHONPATH"] = os.pathsep.join(filter(None, [here, found.get("PYTHONPATH", "")]))
+    return {**found, **({DOOR: "make"} if make else {})}
+
+
+def run_process(command: Sequence[str], environ: Optional[Mapping[str, str]] = None, cwd: Optional[Path] = None) -> int:
+    """Run a command with our streams; return its exit code, as a shell would where a signal ended it.
+
+    Ctrl-C reaches the whole group of processes, and the child ends itself in one line: nothing is to be said here. A
+    signal that only this process gets is handed on.
+
+    Raises:
+        RequestError: it cannot be started.
+    """
+    try:
+        process = subprocess.Popen(list(command), env=environ, cwd=cwd)
+    except OSError as error:
+        todo = "check PYTHON= (--python), VENV= (--venv)"
+        raise RequestError(f"cannot be started ({error.strerror})", command[0], todo) from None
+    earlier = {}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            earlier[number] = signal.signal(number, lambda number, _frame: _hand_on(process, number))
+    try:
+        return _code(_wait(process))
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def _hand_on(process: "subprocess.Popen[bytes]", number: int) -> None:
+    if process.poll() is None:
+        process.send_signal(number)
+
+
+def _wait(process: "subprocess.Popen[bytes]") -> int:
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            # The child got it too, and may have something to finish.
+            continue
+
+
+def _code(code: int) -> int:
+    return 128 - code if code < 0 else code
