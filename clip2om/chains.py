@@ -100,22 +100,41 @@ class Chain:
             return
         self.export(several)
         if not request.int8:
-            self.steps.append(steps.convert(request))
+            self.steps += [steps.convert(request, batch) for batch in request.batches]
             return
         if request.soc == CPU:
             self.preprocess()
         elif request.demo:
             self._demo_videos()
         self.steps.append(steps.calibration(request))
-        self.steps.append(steps.quantize(request) if request.soc == CPU else steps.convert(request))
+        self.steps.append(steps.quantize(request) if request.soc == CPU else steps.convert(request, request.batch))
 
     def _can_export(self) -> bool:
         request = self.request
         graph = (request.graph / "model.json").is_file()
         return graph or not self._absent(request.checkpoint, "CHECKPOINT")
 
+    def _can_convert(self) -> bool:
+        return (self.request.compiled / "model.json").is_file() or self._can_export()
+
+    def _can_preprocess(self) -> bool:
+        request = self.request
+        if request.demo or (request.prepared / "manifest.json").is_file():
+            return True
+        needs = zip(dataset_of(request), ("ANNOTATION_PATH", "VIDEO_PATH"))
+        return not any(self._absent(path, name) for path, name in needs)
+
+    def _travelled(self, made: Path, what: str) -> bool:
+        """Tell whether a result came to this host without what it was made of, and say so."""
+        if not made.is_file() or (self._can_convert() and self._can_preprocess()):
+            return False
+        self.notes.append(f"{made.parent}: {what} are not here: taken as they are")
+        return True
+
     def infer(self) -> None:
         """Add what makes scores."""
+        if self._travelled(self.request.scores / "summary.json", "their model or batches"):
+            return
         self.convert()
         if not any(step.makes == self.request.prepared / "manifest.json" for step in self.steps):
             self.preprocess()
@@ -123,6 +142,9 @@ class Chain:
 
     def accuracy(self) -> None:
         """Add what makes results."""
+        results = self.request.results / "accuracy.json"
+        if not (self.request.scores / "summary.json").is_file() and self._travelled(results, "their scores"):
+            return
         self.infer()
         self.steps.append(steps.accuracy(self.request))
 

@@ -91,6 +91,8 @@ class Request:
     def _variant(self) -> str:
         """What was asked for instead of the card's or the host's own choice."""
         if self.soc == CPU:
+            if self.int8:
+                return ""
             chosen = self.values.one("FORMAT")
             return "" if chosen == "auto" else chosen
         mode = self.values.one("PRECISION_MODE")

@@ -95,17 +95,15 @@ def calibration(request: Request) -> Step:
     return Step("preprocess", tuple(words), "core", request.calibration / "manifest.json")
 
 
-def convert(request: Request) -> Step:
-    """Return the step from graph to compiled model."""
+def convert(request: Request, batch: int) -> Step:
+    """Return the step from graph to the compiled model of one batch size, or of several in one."""
     words = [*request.of_card(), "--graph", str(request.graph), "--soc", request.soc, *given(request, "convert")]
-    if not request.dynamic:
-        words += ["--batch", ",".join(map(str, request.batches))]
+    words += [] if request.dynamic else ["--batch", str(batch)]
     if request.int8:
         words += ["--precision", "int8", "--calibration", str(request.calibration)]
         words += ["--calibration-clips", request.values.one("CALIBRATION", "300")]
-    if len(request.batches) > 1:
-        return Step("convert", (*words, "--output", str(request.build / "compiled")), "core")
-    return Step("convert", (*words, "--output", str(request.compiled)), "core", request.compiled / "model.json")
+    output = request.build / "compiled" / request.compiled_name(batch)
+    return Step("convert", (*words, "--output", str(output)), "core", output / "model.json")
 
 
 def quantize(request: Request) -> Step:

@@ -195,13 +195,13 @@ def _atc_requests(
 
 def _folder(args: argparse.Namespace, card: Card, request: ConvertRequest) -> Path:
     from clip2om.pipeline.places import build_folder
+    from clip2om.pipeline.run_names import compiled_name
 
     several = len(args.batch or []) > 1
     if args.output and not several:
         return Path(args.output)
     above = Path(args.output) if args.output else build_folder(card.name) / "compiled"
-    quantized = "-int8" if request.calibration else ""
-    return above / f"{request.soc}-{'dynamic' if request.gears else f'b{request.batch}'}{quantized}"
+    return above / compiled_name(request.soc, request.batch, bool(request.gears), request.calibration is not None)
 
 
 def _print_command(request: ConvertRequest, folder: Path, console: Console) -> None:

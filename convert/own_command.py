@@ -9,6 +9,7 @@ from typing import List
 from clip2om.convert.atc_options import AtcOptions
 from clip2om.convert.request import ConvertRequest
 from clip2om.pipeline.command import shell
+from clip2om.pipeline.run_names import compiled_name
 
 
 def own_command(args: argparse.Namespace, request: ConvertRequest, form: str) -> str:
@@ -26,7 +27,7 @@ def own_command(args: argparse.Namespace, request: ConvertRequest, form: str) ->
         parts += ["--precision", "int8", "--calibration", str(request.calibration.folder), "--calibration-clips", clips]
     if args.output:
         several = len(args.batch or []) > 1
-        name = f"{request.soc}-b{request.batch}{'-int8' if request.calibration else ''}"
+        name = compiled_name(request.soc, request.batch, int8=request.calibration is not None)
         parts += ["--output", str(Path(args.output) / name) if several else args.output]
     return shell(parts)
 

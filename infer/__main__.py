@@ -31,7 +31,11 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--compiled", metavar="DIR", help="folder of the compiled model (default: build/CARD/compiled/SOC-bN)")
     add("--batches", metavar="DIR", help="folder of the batches (default: build/CARD/batches)")
-    add("--output", metavar="DIR", help="folder of the scores (default: build/CARD/scores/SOC-bN)")
+    add(
+        "--output",
+        metavar="DIR",
+        help="folder of the scores (default: build/CARD/scores/SOC-bN...)",
+    )
     add(
         "--soc",
         default="auto",
@@ -95,7 +99,7 @@ def _infer(args: argparse.Namespace) -> int:
 
 
 def _folders(args: argparse.Namespace) -> Tuple[Path, Path, Path]:
-    from clip2om.pipeline import cards, soc
+    from clip2om.pipeline import cards, run_names, soc
     from clip2om.pipeline.errors import RequestError
     from clip2om.pipeline.places import build_folder
 
@@ -103,8 +107,9 @@ def _folders(args: argparse.Namespace) -> Tuple[Path, Path, Path]:
     home = build_folder(card.name)
     name, scored = "", ""
     if not (args.compiled and args.output):
-        name = f"{soc.resolve(args.soc)}-b{args.batch or card.input.batch}{'-int8' if args.precision == 'int8' else ''}"
-        scored = f"{name}-bf16" if args.precision == "bf16" else name
+        target, batch = soc.resolve(args.soc), args.batch or card.input.batch
+        name = run_names.compiled_name(target, batch, int8=args.precision == "int8")
+        scored = run_names.scored_name(name, args.precision, args.engine, args.devices)
     batches = Path(args.batches or home / "batches")
     output = Path(args.output or home / "scores" / scored)
     if output.resolve() == batches.resolve():

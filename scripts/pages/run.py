@@ -8,7 +8,7 @@ from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
-from clip2om.pipeline.artifact import read_json, sha256_file
+from clip2om.pipeline.artifact import digest_of, read_json, sha256_file
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.manifest import FILE_NAME, Manifest, read_manifest
 from clip2om.pipeline.records import CompiledRecord, GraphRecord, Summary, find_record
@@ -17,7 +17,7 @@ from clip2om.postprocess import archive
 from clip2om.postprocess.accuracy import VERSION, Accuracy, count
 from clip2om.postprocess.metrics import best
 from clip2om.postprocess.results import ACCURACY, SCORES
-from clip2om.postprocess.scores import Scores, judged_by
+from clip2om.postprocess.scores import Origin, Scores, judged_by
 
 _TODO = "run make accuracy, or python -m postprocess"
 # Softmax in float16 sums to one within a few thousandths.
@@ -132,7 +132,7 @@ def load(folders: Folders, annotation: Optional[str] = None) -> Run:
     if lost:
         notes.append(Note("not_finite", {"count": lost}))
     manifest = _manifest(folders.batches, accuracy, notes)
-    summary = _summary(folders.scores, accuracy, notes)
+    summary = _summary(folders.scores, accuracy, manifest, notes)
     compiled, graph = _model(folders, accuracy, notes)
     return Run(
         name=folders.results.name,
@@ -184,16 +184,39 @@ def _manifest(folder: Path, accuracy: Accuracy, notes: List[Note]) -> Optional[M
         return None
 
 
-def _summary(folder: Path, accuracy: Accuracy, notes: List[Note]) -> Optional[Summary]:
+def _summary(folder: Path, accuracy: Accuracy, manifest: Optional[Manifest], notes: List[Note]) -> Optional[Summary]:
     summary = find_record(folder / "summary.json", Summary)
     if summary is None:
         notes.append(Note("no_summary"))
         return None
-    mine, theirs = accuracy.origin, summary
-    if (mine.model_sha256, mine.manifest_sha256) != (theirs.model_sha256, theirs.manifest_sha256):
+    if not _made_by(accuracy, summary, manifest):
         notes.append(Note("other_summary"))
         return None
     return summary
+
+
+def _made_by(accuracy: Accuracy, summary: Summary, manifest: Optional[Manifest]) -> bool:
+    """Tell whether an accuracy was counted from the scores of a summary: by all that identifies both.
+
+    Model and batches are not enough: another engine, another device or another precision runs them at another speed.
+    """
+    mine = accuracy.origin
+    pairs = (
+        (mine.model_sha256, summary.model_sha256),
+        (mine.manifest_sha256, summary.manifest_sha256),
+        (mine.engine, summary.engine),
+        (mine.engine_version, summary.engine_version),
+        (mine.device, summary.device),
+        (mine.precision, summary.precision),
+    )
+    return all(one == other for one, other in pairs) and (manifest is None or _same_files(mine, summary, manifest))
+
+
+def _same_files(origin: Origin, summary: Summary, manifest: Manifest) -> bool:
+    """Tell whether the digest of the scores that were counted is that of the files in the summary's folder."""
+    first = {file.source: file.sha256 for file in summary.files if file.index == 0}
+    listed = [[file.name, first[file.name]] for file in manifest.files if file.name in first]
+    return origin.scores_sha256 == digest_of(listed)
 
 
 def _model(

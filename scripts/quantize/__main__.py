@@ -98,6 +98,7 @@ def _plan(args: argparse.Namespace, card: Card) -> "tuple[Places, ConvertRequest
     from clip2om.convert.request import cpu_request, read_graph
     from clip2om.pipeline.manifest import read_manifest
     from clip2om.pipeline.places import build_folder
+    from clip2om.pipeline.run_names import compiled_name
     from clip2om.pipeline.soc import CPU
 
     home = Path(args.build or build_folder(card.name))
@@ -107,7 +108,7 @@ def _plan(args: argparse.Namespace, card: Card) -> "tuple[Places, ConvertRequest
     request = cpu_request(card, graph, record, CPU, args.batch or judged.tensor.batch)
     request = replace(request, calibration=read_calibration(calibration, record, args.calibration_clips or USUAL))
     _check_apart(calibration, batches)
-    name = f"{CPU}-b{request.batch}"
+    name, int8 = (compiled_name(CPU, request.batch, int8=int8) for int8 in (False, True))
     compiled, scores = home / "compiled", home / "scores"
     places = Places(
         graph=graph.parent,
@@ -115,8 +116,8 @@ def _plan(args: argparse.Namespace, card: Card) -> "tuple[Places, ConvertRequest
         batches=batches,
         float32=compiled / name,
         float32_scores=scores / name,
-        int8=compiled / f"{name}-int8",
-        int8_scores=scores / f"{name}-int8",
+        int8=compiled / int8,
+        int8_scores=scores / int8,
     )
     return places, request
 

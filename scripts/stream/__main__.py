@@ -63,15 +63,16 @@ def _parser() -> argparse.ArgumentParser:
 def _stream(args: argparse.Namespace) -> int:
     from clip2om.infer.engines.base import Options, arithmetic
     from clip2om.infer.job import read_model
-    from clip2om.pipeline import cards, soc
+    from clip2om.pipeline import cards, run_names, soc
     from clip2om.pipeline.artifact import folder_lock
     from clip2om.pipeline.places import build_folder
 
     console = Console("stream", args.quiet)
     card = cards.load(args.model, args.set)
     home = build_folder(card.name)
-    name = f"{soc.resolve(args.soc)}-b{args.batch or card.input.batch}{'-int8' if args.precision == 'int8' else ''}"
-    scored = f"{name}-bf16" if args.precision == "bf16" else name
+    target, batch = soc.resolve(args.soc), args.batch or card.input.batch
+    name = run_names.compiled_name(target, batch, int8=args.precision == "int8")
+    scored = run_names.scored_name(name, args.precision, args.engine)
     compiled, output = Path(args.compiled or home / "compiled" / name), Path(args.output or home / "stream" / scored)
     record = read_model(compiled)
     options = Options(arithmetic(args.precision, record, compiled), args.streams, args.requests)

@@ -9,7 +9,7 @@ from typing import Dict, List, Optional, Sequence
 import numpy as np
 from PIL import Image
 
-from clip2om.pipeline.artifact import sha256_file, write_text
+from clip2om.pipeline.artifact import digest_of, sha256_file, write_text
 from clip2om.pipeline.manifest import BatchFile, Fingerprint, Manifest, Video, write_manifest
 from clip2om.pipeline.records import CompiledRecord, Latency, Rate, ScoreFile, Summary, Throughput, write_record
 from clip2om.pipeline.tensor import TensorSpec
@@ -168,7 +168,7 @@ def write_run(
         annotation_sha256=sha256_file(case.root / "annotation.json"),
         manifest_sha256=digest,
         fingerprint=print_of.digest,
-        scores_sha256="2" * 64,
+        scores_sha256=digest_of([["batch_00000.bin", "5" * 64]]),
         format="BIN float32",
         dropped_clips=0,
         model_sha256=model.sha256,

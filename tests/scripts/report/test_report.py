@@ -99,6 +99,18 @@ def test_equal_scores_follow_the_rules_of_the_accuracy(tmp_path: Path) -> None:
         assert found.best.tolist() == expected
 
 
+@pytest.mark.parametrize("field", ["engine", "engine_version", "device", "precision", "scores_sha256"])
+def test_speed_of_another_engine_is_not_put_under_this_ones_name(case: Case, field: str) -> None:
+    folder = case.run("a", case.logits())
+    path = folder / "accuracy.json"
+    record = json.loads(path.read_text())
+    record["origin"][field] = "f" * 64 if field == "scores_sha256" else "another"
+    path.write_text(json.dumps(record))
+    found = load(folders_of(folder))
+    assert found.summary is None
+    assert "other_summary" in [note.key for note in found.notes]
+
+
 def test_lanes_and_slices_of_a_run(case: Case) -> None:
     found = load(folders_of(case.run("a", case.logits())))
     assert found.summary is not None
