@@ -35,7 +35,7 @@ def perform(command: Command, given: Values) -> int:
     code = _run(chain, console)
     if code == 0:
         for line in what_next(command, request):
-            console.result(line)
+            console.say(line)
     return code
 
 

@@ -34,12 +34,12 @@ def check_request(command: str, request: Request) -> None:
     values, card = request.values, request.card
     if "K" in values and int(values.one("K")) > card.model.classes:
         raise RequestError(
-            f"{values.spelled('K')}{values.one('K')} classes are asked for, the card has {card.model.classes}",
+            f"{values.one('K')} classes are asked for, the card has {card.model.classes}",
             card.path,
             "choose a smaller one",
         )
     if command == "compare" and not ("A" in values and "B" in values):
-        raise RequestError("two runs are needed", None, f"give {values.spelled('A')} and {values.spelled('B')}")
+        raise RequestError("two runs are needed", None, f"give {values.name('A')} and {values.name('B')}")
     if command == "predict" and "VIDEO" not in values:
         example = "VIDEO=clip.mp4" if values.make else "clip2om predict clip.mp4"
         raise RequestError("no video is named", None, f"for example {example}")
@@ -51,26 +51,28 @@ def _check_sizes(command: str, request: Request) -> None:
     batch = values.one("BATCH")
     if request.int8 and (several or request.dynamic):
         raise RequestError(
-            f"{_spelled(request, 'PRECISION', 'int8')} takes one batch size", None, _spelled(request, "BATCH", "10")
+            f"{values.spelled('PRECISION', 'int8')} takes one batch size",
+            None,
+            values.spelled("BATCH", "10"),
         )
     if several and command in _ONE_SIZE:
-        first = _spelled(request, "BATCH", str(request.batch))
+        first = request.values.spelled("BATCH", str(request.batch))
         raise RequestError(
-            f"{command} takes one batch size, {values.spelled('BATCH').rstrip('=')} is {batch}",
+            f"{command} takes one batch size, {values.name('BATCH')} is {batch}",
             None,
             f"make one model per size with om, then {command} with {first}",
         )
     if request.dynamic and request.soc == CPU:
         raise RequestError(
             "one model for several batch sizes is for an NPU; on the CPU there is one model per size",
-            values.spelled("DYNAMIC_BATCH").rstrip("="),
-            f"{_spelled(request, 'SOC', 'Ascend310P3')}, or {_spelled(request, 'BATCH', request.dynamic)} with om",
+            values.name("DYNAMIC_BATCH"),
+            f"{values.spelled('SOC', 'Ascend310P3')}, or {values.spelled('BATCH', request.dynamic)} with om",
         )
     calibration = int(values.one("CALIBRATION", "300"))
     if request.int8 and calibration < _LEAST_CALIBRATION:
         raise RequestError(
             f"{calibration} clips are too few to take value ranges from",
-            values.spelled("CALIBRATION").rstrip("="),
+            values.name("CALIBRATION"),
             f"give {_LEAST_CALIBRATION} or more; 300 are usual",
         )
 
@@ -81,8 +83,8 @@ def _check_engine(request: Request) -> None:
     if engine not in able:
         raise RequestError(
             f"{engine} cannot run a model for {request.soc}",
-            request.values.spelled("ENGINE").rstrip("="),
-            f"choose one of: {', '.join(able)}; or name the device with {request.values.spelled('SOC')}",
+            request.values.name("ENGINE"),
+            f"choose one of: {', '.join(able)}; or name the device with {request.values.name('SOC')}",
         )
 
 
@@ -104,12 +106,7 @@ def _check_files(request: Request) -> None:
     for variable in ("CALIBRATION_ANNOTATION", "LABELS", "FONT"):
         path = request.given.one(variable)
         if path and not Path(path).exists():
-            raise RequestError("no such file", f"{request.values.spelled(variable)}{path}", "check the path")
-
-
-def _spelled(request: Request, variable: str, value: str) -> str:
-    spelled = request.values.spelled(variable)
-    return f"{spelled}{value}" if spelled.endswith("=") else f"{spelled} {value}"
+            raise RequestError("no such file", request.values.spelled(variable, path), "check the path")
 
 
 def check_chain(chain: Chain) -> None:
@@ -128,11 +125,11 @@ def check_chain(chain: Chain) -> None:
 
 
 def _check_checkpoint(request: Request, path: Path) -> None:
-    spelled = request.values.spelled("CHECKPOINT")
+    spelled = request.values.spelled("CHECKPOINT", "FILE")
     if not request.values.one("CHECKPOINT") and not request.card.model.checkpoint:
-        raise RequestError("model.checkpoint is empty", request.card.path, f"give {spelled}FILE")
+        raise RequestError("model.checkpoint is empty", request.card.path, f"give {spelled}")
     if not exists(path):
-        todo = "check the path" if "CHECKPOINT" in request.given else f"give the trained weights: {spelled}FILE"
+        todo = "check the path" if "CHECKPOINT" in request.given else f"give the trained weights: {spelled}"
         raise RequestError("no such checkpoint", path, todo)
     if path.is_file():
         refuse_what_is_no_checkpoint(path)
@@ -161,12 +158,12 @@ def _check_dataset(request: Request, needs: "tuple[Path, ...]") -> None:
     values, card = request.values, request.card
     if not videos.is_dir():
         where = "is no folder" if videos.exists() else "no such folder"
-        raise RequestError(where, videos, f"name that of the frames or videos: {values.spelled('VIDEO_PATH')}DIR")
+        raise RequestError(where, videos, f"name that of the frames or videos: {values.spelled('VIDEO_PATH', 'DIR')}")
     if not annotation.exists():
         raise RequestError(
             "no such annotation",
             annotation,
-            f"write one with python -m scripts.annotate, and name it: {values.spelled('ANNOTATION_PATH')}FILE",
+            f"write one with python -m scripts.annotate, and name it: {values.spelled('ANNOTATION_PATH', 'FILE')}",
         )
     found = read_annotation(card, str(annotation), values.one("SUBSET") or card.dataset.subset)
     check_classes(request, found.labels or [], annotation)
@@ -180,9 +177,7 @@ def check_classes(request: Request, labels: List[str], where: Path) -> None:
     """
     classes = request.card.model.classes
     if labels and len(labels) != classes:
-        entry = f"model.classes={len(labels)}"
-        spelled = request.values.spelled("SET")
-        fix = f"{spelled}{entry}" if spelled.endswith("=") else f"{spelled} {entry}"
+        fix = request.values.spelled("SET", f"model.classes={len(labels)}")
         raise RequestError(
             f"has {len(labels)} classes, the network of card {request.card.name} gives {classes} scores",
             where,
@@ -209,10 +204,10 @@ def batches_fit(request: Request) -> bool:
     for variable, (there, asked) in found.items():
         if there != asked:
             raise RequestError(
-                f"the batches that are there were made with {_spelled(request, variable, there)}, "
+                f"the batches that are there were made with {request.values.spelled(variable, there)}, "
                 f"asked for is {asked}, and the dataset to make others is not here",
                 request.prepared,
-                f"say {_spelled(request, variable, there)}, or name the dataset with {values.spelled('VIDEO_PATH')}",
+                f"say {request.values.spelled(variable, there)}, or name the dataset with {values.name('VIDEO_PATH')}",
             )
     if manifest.card != card.name:
         raise RequestError(f"are batches of card {manifest.card!r}, asked for is {card.name!r}", request.prepared)

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
+from clip2om import options
 from clip2om.commands import all_variables
+from clip2om.pipeline import soc
 from clip2om.pipeline.artifact import read_json, write_json
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.records import GraphRecord, find_record
@@ -50,14 +52,32 @@ def recall(build: Path) -> Remembered:
     return found
 
 
+# How a model is compiled for one device and run there says nothing about another.
+_OF_A_DEVICE = tuple(
+    option.variable for option in (*options.CONVERT, *options.INFER) if option.remembered and option.variable != "SOC"
+)
+
+
 def joined(values: Values, earlier: Remembered) -> Tuple[Values, List[str]]:
-    """Return the values of a call with what is remembered beside them, and the variables that were remembered."""
+    """Return the values of a call with what is remembered beside them, and the variables that were remembered.
+
+    What was remembered for another device than the one that the call names is left.
+    """
     taken = {name: tuple(words) for name, words in earlier.options.items() if name not in values.found and words}
     # One batch size and several in one model exclude each other: the newer counts.
     for newer, older in (("BATCH", "DYNAMIC_BATCH"), ("DYNAMIC_BATCH", "BATCH")):
         if newer in values and older not in values.found:
             taken.pop(older, None)
+    if "SOC" in values and not _same_device(values.one("SOC"), earlier.options.get("SOC", [])):
+        taken = {name: words for name, words in taken.items() if name not in _OF_A_DEVICE}
     return replace(values, found={**taken, **values.found}), sorted(taken)
+
+
+def _same_device(asked: str, remembered: List[str]) -> bool:
+    try:
+        return soc.resolve(asked) == soc.resolve(remembered[0] if remembered else soc.AUTO)
+    except RequestError:
+        return False
 
 
 def remember(build: Path, values: Values) -> None:
@@ -80,9 +100,8 @@ def line(values: Values, names: List[str], build: Path) -> str:
     for name in names:
         text = " ".join(values.several(name))
         if not values.make and all_variables()[name].switch:
-            words.append(values.spelled(name))
+            words.append(values.name(name))
         else:
-            shown = f"'{text}'" if " " in text else text
-            words.append(f"{name}={shown}" if values.make else f"{values.spelled(name)} {shown}")
+            words.append(values.spelled(name, f"'{text}'" if " " in text else text))
     how = "NAME= forgets one" if values.make else "--name '' forgets one"
     return f"as remembered in {build / FILE_NAME}: {' '.join(words)} ({how})"

@@ -40,9 +40,13 @@ class Values:
         """Return all values of an option."""
         return self.found.get(variable, ())
 
-    def spelled(self, variable: str) -> str:
-        """Return how the user of this door writes an option: ``CHECKPOINT=`` or ``--checkpoint``."""
-        return f"{variable}=" if self.make else all_variables()[variable].flag
+    def name(self, variable: str) -> str:
+        """Return what an option is called at this door: ``CHECKPOINT`` or ``--checkpoint``."""
+        return variable if self.make else all_variables()[variable].flag
+
+    def spelled(self, variable: str, value: str) -> str:
+        """Return how an option with its value is written at this door: ``K=5`` or ``-k 5``."""
+        return f"{variable}={value}" if self.make else f"{all_variables()[variable].flag} {value}"
 
 
 def from_make(command: Command, environ: Mapping[str, str]) -> Values:
@@ -182,7 +186,7 @@ def check(command: Command, values: Values) -> None:
             try:
                 options[name].check(value)
             except argparse.ArgumentTypeError as error:
-                raise RequestError(str(error), values.spelled(name).rstrip("="), None) from None
+                raise RequestError(str(error), values.name(name), None) from None
 
 
 def environment() -> Mapping[str, str]:

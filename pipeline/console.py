@@ -8,7 +8,9 @@ import time
 from typing import Callable, List, Optional, Sequence, TextIO
 
 _REDRAW_S = 0.1
-_LINE_S = 10.0
+_LINE_S = 8.0
+# An estimate needs this long, and a fiftieth of the work, or twelve times as long.
+_ESTIMATE_S = 5.0
 _BAR = 24
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -101,12 +103,18 @@ class Progress:
     def _line(self) -> str:
         elapsed = max(time.perf_counter() - self._start, 1e-9)
         rate = self._done / elapsed
-        left = (self._total - self._done) / rate if rate else 0.0
         filled = _BAR * self._done // max(self._total, 1)
         bar = "#" * filled + "." * (_BAR - filled)
         head = f"[{bar}] {self._done}/{self._total} {self._unit}"
         note = f"; {self._note()}" if self._note else ""
-        return f"{head}, {rate:.1f} {self._unit}/s, {duration(left)} left{note}"
+        return f"{head}, {rate:.1f} {self._unit}/s{self._left(elapsed)}{note}"
+
+    def _left(self, elapsed: float) -> str:
+        """Return the time left once it is worth something: start-up and the first file say little of the others."""
+        enough = (
+            self._done and elapsed >= _ESTIMATE_S and (self._done * 50 >= self._total or elapsed >= 12 * _ESTIMATE_S)
+        )
+        return f", {duration((self._total - self._done) * elapsed / self._done)} left" if enough else ""
 
 
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> List[str]:

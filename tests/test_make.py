@@ -43,7 +43,7 @@ class Chain:
 
     def times(self) -> Dict[str, int]:
         """Return when each artifact was written."""
-        files = (path for path in self.build.rglob("*") if path.is_file() and path.name != ".lock")
+        files = (path for path in self.build.rglob("*") if path.is_file() and path.name not in (".lock", "run.json"))
         return {str(path.relative_to(self.build)): path.stat().st_mtime_ns for path in files}
 
     def accuracy(self) -> dict:
@@ -156,7 +156,7 @@ def test_both_engines_and_every_layout_agree(chain: Chain) -> None:
         done = chain.make("accuracy", **variables)
         assert done.returncode == 0, done.stderr
         assert "onnxruntime" in done.stderr + done.stdout
-        results = json.loads((other / "results" / "cpu-b10" / "val.json").read_text())["results"]
+        results = json.loads((other / "results" / "cpu-b10-onnx-onnxruntime" / "val.json").read_text())["results"]
         assert list(results) == list(expected)
         whole = {video.id for video in read_manifest(other / "batches").videos if not video.dropped_clips}
         assert len(whole) > 15

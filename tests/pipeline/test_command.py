@@ -79,6 +79,20 @@ def test_progress_without_a_terminal_is_plain_lines(monkeypatch: pytest.MonkeyPa
     assert "\r" not in err.getvalue()
 
 
+def test_time_left_is_shown_once_it_is_worth_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    err = StringIO()
+    with Console("stage", err=err).progress(500, "clips") as progress:
+        for now, done in ((9.0, 1), (20.0, 19), (40.0, 80)):
+            clock[0] = now
+            progress.advance(done)
+    first, second, third = err.getvalue().splitlines()
+    assert "left" not in first
+    assert "left" in second and "left" in third
+    assert third.endswith("2 min 40 s left")
+
+
 def test_progress_on_a_terminal_is_redrawn() -> None:
     class Terminal(StringIO):
         def isatty(self) -> bool:
