@@ -71,7 +71,8 @@ def _run(chain: Chain, console: Console) -> int:
         if code:
             return code
         # What a stage has taken is right: the next command of this model may take it too.
-        memory.remember(request.build, request.values)
+        if "DRY_RUN" not in request.values:
+            memory.remember(request.build, request.values)
     return 0
 
 

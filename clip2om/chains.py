@@ -142,11 +142,13 @@ class Chain:
 
     def accuracy(self) -> None:
         """Add what makes results."""
-        results = self.request.results / "accuracy.json"
-        if not (self.request.scores / "summary.json").is_file() and self._travelled(results, "their scores"):
+        request = self.request
+        counted = (request.scores / "summary.json", request.prepared / "manifest.json")
+        there = all(path.is_file() for path in counted)
+        if not there and self._travelled(request.results / "accuracy.json", "their scores or batches"):
             return
         self.infer()
-        self.steps.append(steps.accuracy(self.request))
+        self.steps.append(steps.accuracy(request))
 
     def report(self) -> None:
         """Add what makes the page."""

@@ -81,11 +81,18 @@ def _same_device(asked: str, remembered: List[str]) -> bool:
 
 
 def remember(build: Path, values: Values) -> None:
-    """Write what a call asked for, beside what its graph says about the weights."""
+    """Write what a call asked for, beside what its graph says about the weights.
+
+    Several batch sizes make one model each: which of them is wanted later is for later to say.
+    """
     known = all_variables()
-    options = {name: list(words) for name, words in sorted(values.found.items()) if words and known[name].remembered}
+    asked = {
+        name: list(words)
+        for name, words in sorted(values.found.items())
+        if words and known[name].remembered and not (name == "BATCH" and "," in words[0])
+    }
     graph: Optional[GraphRecord] = find_record(build / "graph" / "model.json", GraphRecord)
-    wanted = Remembered(options, graph.checkpoint_sha256 if graph else "")
+    wanted = Remembered(asked, graph.checkpoint_sha256 if graph else "")
     try:
         if recall(build) == wanted:
             return
