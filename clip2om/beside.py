@@ -55,7 +55,8 @@ def _compare(values: Values) -> int:
     if not ("A" in values and "B" in values):
         example = "A=build/CARD/results/RUN B=..." if values.make else "clip2om compare build/CARD/results/RUN ..."
         raise RequestError("two runs are needed", None, example)
-    words = [values.one("A"), values.one("B"), *_flags(values, "compare", *options.COMPARE, options.PREPROCESS[0])]
+    words = [values.one("A"), values.one("B"), *_flags(values, "compare", *options.COMPARE, *options.PREPROCESS[:2])]
+    words += ["--model", values.one("MODEL")] if "MODEL" in values else []
     quiet = ["--quiet"] if "QUIET" in values else []
     return _run(Step("scripts.compare", (*words, *quiet), "report"), values)
 

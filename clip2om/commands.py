@@ -80,7 +80,7 @@ BESIDE = (
         "compare",
         "two runs: where they part, who changed sides, which is faster",
         table.COMPARE,
-        (*EVERYWHERE, table.PREPROCESS[0]),
+        (*EVERYWHERE, table.MODEL, *table.PREPROCESS[:2]),
         positional=("A", "B"),
         example="clip2om compare build/3d_resnet/results/cpu-b10 build/3d_resnet/results/cpu-b10-int8",
     ),

@@ -82,7 +82,7 @@ PREPROCESS = (
         "ANNOTATION_PATH",
         "FILE",
         "its annotation (default: the card's)",
-        _to("--annotation-path", *_DATA, "report"),
+        _to("--annotation-path", *_DATA, "report", "compare"),
         remembered=True,
     ),
     Option("SUBSET", "NAME", "subset of it (default: the card's)", _to("--subset", *_DATA), remembered=True),

@@ -76,17 +76,28 @@ def test_each_runner_gives_the_results_of_the_cpu(npu: NpuHost, engine: str) -> 
     # The default precision: the simulator keeps 16 significant bits of the weights, between float16 and float32.
     done = npu.make("accuracy", ENGINE=engine, K=3)
     assert done.returncode == 0, done.stdout + done.stderr
-    _same(npu.results(f"{SOC}-b10"), npu.results("cpu-b10"))
-    summary = npu.summary(f"{SOC}-b10")
+    # Each engine has folders of its own, so that they can be compared with one another.
+    _same(npu.results(f"{SOC}-b10-{engine}"), npu.results("cpu-b10"))
+    summary = npu.summary(f"{SOC}-b10-{engine}")
     assert (summary["engine"], summary["soc"]) == (engine, SOC)
     assert len(summary["files"]) == len(npu.summary("cpu-b10")["files"])
+
+
+def test_engines_are_compared_with_one_another_under_their_own_names(npu: NpuHost) -> None:
+    for engine in ("acl", "ais_bench"):
+        assert npu.make("accuracy", ENGINE=engine, K=3).returncode == 0
+    runs = [npu.build / "results" / f"{SOC}-b10-{engine}" for engine in ("acl", "ais_bench")]
+    done = npu.make("compare", A=runs[0], B=runs[1], STRIPS=0)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = done.stdout + done.stderr
+    assert "acl" in text and "ais_bench" in text
 
 
 def test_two_devices_and_one_model_for_all_batch_sizes(npu: NpuHost) -> None:
     variables = {"ENGINE": "acl", "K": 3, "PRECISION_MODE": "force_fp32"}
     done = npu.make("accuracy", DEVICES="0,1", DYNAMIC_BATCH="1,2,4,8,10", **variables)
     assert done.returncode == 0, done.stdout + done.stderr
-    _same(npu.results(f"{SOC}-dynamic"), npu.results("cpu-b10"))
+    _same(npu.results(f"{SOC}-dynamic-force_fp32-acl-dev0+1"), npu.results("cpu-b10"))
 
 
 def test_one_model_per_batch_size(npu: NpuHost) -> None:
@@ -103,7 +114,7 @@ def test_default_precision_is_said_and_costs_little(npu: NpuHost) -> None:
     npu.knobs = {}
     assert done.returncode == 0, done.stdout + done.stderr
     assert "float16" in done.stdout + done.stderr
-    mine = json.loads((npu.root / "half" / "results" / f"{SOC}-b10" / "val.json").read_text())["results"]
+    mine = json.loads((npu.root / "half" / "results" / f"{SOC}-b10-acl" / "val.json").read_text())["results"]
     expected = npu.results("cpu-b10")
     for name, entries in mine.items():
         assert entries[0]["label"] == expected[name][0]["label"]
