@@ -12,7 +12,7 @@ from clip2om.export.gate import within
 from clip2om.pipeline.artifact import digest_of, sha256_file
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError
-from clip2om.pipeline.places import ROOT
+from clip2om.pipeline.places import build_folder
 from clip2om.pipeline.records import GraphRecord, find_record
 from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
 
@@ -111,7 +111,7 @@ def make_request(card: Card, args: argparse.Namespace, formats: Sequence[str]) -
         card=card,
         checkpoint=checkpoint.path,
         checkpoint_sha256=checkpoint.digest(),
-        output=args.output or ROOT / "build" / card.name / "graph",
+        output=args.output or build_folder(card.name) / "graph",
         format=chosen,
         batch=DYNAMIC if args.dynamic_batch else args.batch or card.input.batch,
         input_dtype=dtype,

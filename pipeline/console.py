@@ -7,6 +7,8 @@ import sys
 import time
 from typing import Callable, List, Optional, Sequence, TextIO
 
+from clip2om.pipeline.wording import local
+
 _REDRAW_S = 0.1
 _LINE_S = 10.0
 _BAR = 24
@@ -58,7 +60,7 @@ class Console:
         encoding = getattr(stream, "encoding", None) or "utf-8"
         # A terminal that cannot show a sign gets a question mark instead of a stack trace. Names of files and classes
         # may hold what commands a terminal: it is shown, not sent.
-        stream.write(visible(line).encode(encoding, "replace").decode(encoding) + "\n")
+        stream.write(visible(local(line)).encode(encoding, "replace").decode(encoding) + "\n")
         stream.flush()
 
 

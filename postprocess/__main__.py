@@ -128,9 +128,9 @@ def _output(options: argparse.Namespace) -> Path:
 
 
 def _default(card: str, name: str) -> Path:
-    from clip2om.pipeline.places import ROOT
+    from clip2om.pipeline.places import build_folder
 
-    return ROOT / "build" / card / name
+    return build_folder(card) / name
 
 
 if __name__ == "__main__":

@@ -103,10 +103,8 @@ def _load(path: str, args: argparse.Namespace) -> Run:
 
 def _default(a: Run, b: Run) -> Path:
     """Return a folder of its own for each pair of runs, whose names tell them apart."""
-    from clip2om.pipeline.places import ROOT
-
     mine, yours = (f"{run.accuracy.origin.card}-{run.name}" for run in (a, b))
-    return ROOT / "build" / "compare" / (f"{mine}-{yours}" if mine != yours else f"{mine}-{_own(a)}-{_own(b)}")
+    return Path("build", "compare") / (f"{mine}-{yours}" if mine != yours else f"{mine}-{_own(a)}-{_own(b)}")
 
 
 def _own(run: Run) -> str:

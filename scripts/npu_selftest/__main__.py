@@ -20,7 +20,7 @@ from clip2om.pipeline.command import Parser, count, fraction, run
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import RequestError, ShortfallError
 from clip2om.scripts.npu_selftest.page import Figures, figures, page
-from clip2om.scripts.npu_selftest.steps import MODEL, ROOT, Runner, compile_for, prepare, score
+from clip2om.scripts.npu_selftest.steps import MODEL, Runner, compile_for, prepare, score
 
 VERSION = 1
 _STAGES = "convert,infer,postprocess"
@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 def _selftest(args: argparse.Namespace) -> int:
     from clip2om.pipeline import soc
     from clip2om.pipeline.artifact import folder_lock
+    from clip2om.pipeline.places import build_folder
 
     target = soc.resolve(args.soc)
     if target == soc.CPU:
@@ -77,8 +78,8 @@ def _selftest(args: argparse.Namespace) -> int:
             "--soc",
             "run make doctor, or name the SOC: SOC=Ascend310P3",
         )
-    build = Path(args.build or ROOT / "build" / MODEL).resolve()
-    output = Path(args.output or ROOT / "build" / "npu-selftest").resolve()
+    build = Path(args.build or build_folder(MODEL)).resolve()
+    output = Path(args.output or Path("build", "npu-selftest")).resolve()
     console = Console("npu-selftest", args.quiet)
     with folder_lock(output):
         runner = Runner(output, console)
