@@ -106,7 +106,7 @@ def run(prog: str, body: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return _fail(prog, _explain(error), RequestError.exit_code)
+        return _fail(prog, explain(error), RequestError.exit_code)
 
 
 def _terminate(_signal: int, _frame: object) -> NoReturn:
@@ -118,7 +118,8 @@ def _fail(prog: str, line: str, code: int) -> int:
     return code
 
 
-def _explain(error: OSError) -> str:
+def explain(error: OSError) -> str:
+    """Return what a failed system call means, on which file, and what to do."""
     where = f"{error.filename}: " if error.filename else ""
     todo = {
         errno.ENOSPC: "free some space or choose another --output; finished files are kept, run again to resume",
