@@ -1,6 +1,6 @@
 """How well the acl engine overlaps copies and execution, on the simulated NPU.
 
-python benchmarks/acl_overlap.py [--quick] [--json FILE]
+    python -m benchmarks.acl_overlap [--quick] [--json FILE]
 
 The simulator takes a given time for each copy and each execution and computes nothing, so what is measured is the
 engine alone: its throughput against that of the slowest stage (the most that any runner could reach), the Python time
@@ -18,11 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-ROOT = Path(__file__).resolve().parent.parent
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
-
-from clip2om.pipeline.console import Console  # noqa: E402
+from clip2om.pipeline.command import Parser, run
+from clip2om.pipeline.console import Console
+from clip2om.pipeline.places import ROOT
 
 # The clips of the 3d_resnet recipe: 24 MB per batch.
 _BATCH = 10
@@ -52,12 +50,18 @@ class Case:
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Measure and show a table; see --help."""
-    parser = argparse.ArgumentParser(description="Overlap of the acl engine on the simulated NPU.")
+    parser = Parser(
+        prog="python -m benchmarks.acl_overlap", description="Overlap of the acl engine on the simulated NPU."
+    )
     parser.add_argument("--quick", action="store_true", help="fewer batches, less exact")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
     parser.add_argument("--python-time", metavar="LOOPS", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", metavar="DIR", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
+    return run("acl_overlap", lambda: _benchmark(args))
+
+
+def _benchmark(args: argparse.Namespace) -> int:
     if args.python_time:
         return _python_time(Path(args.folder), args.python_time)
     loops = 5 if args.quick else 20
@@ -103,7 +107,7 @@ def _measure(folder: Path, name: str, stages: Tuple[float, float, float], device
 
 def _python(folder: Path, loops: int) -> float:
     """Return the milliseconds of Python per batch, measured in a process that has the simulated ACL."""
-    command = [sys.executable, __file__, "--python-time", str(loops), "--folder", str(folder)]
+    command = [sys.executable, "-m", "benchmarks.acl_overlap", "--python-time", str(loops), "--folder", str(folder)]
     env = _environment(_STAGES["310P-like"], 1)
     done = subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE, text=True)
     return float(done.stdout)

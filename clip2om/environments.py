@@ -22,9 +22,8 @@ from typing import Dict, Iterable, Iterator, List, Sequence, Tuple
 
 from clip2om.pipeline.console import Console, duration, size
 from clip2om.pipeline.errors import RequestError
-from clip2om.pipeline.places import ROOT
+from clip2om.pipeline.places import CHECKOUT, ROOT
 
-_CHECKOUT = (ROOT / "pyproject.toml").is_file() and (ROOT / "Makefile").is_file()
 _SAY_S = 8.0
 _TAIL = 12
 
@@ -118,14 +117,14 @@ class Environments:
         """Return the interpreter in which the requirements ``name`` are, or will be once :meth:`prepare` has run."""
         if self.python:
             return self.python
-        if not _CHECKOUT and _installed_here(name):
+        if not CHECKOUT and _installed_here(name):
             return sys.executable
         return str(self.folder / ENVIRONMENTS[name].base / "bin" / "python")
 
     def missing(self, name: str) -> List[str]:
         """Return the sets of requirements that have to be installed for ``name``, in order."""
         about = ENVIRONMENTS[name]
-        if self.python or (not _CHECKOUT and _installed_here(name)):
+        if self.python or (not CHECKOUT and _installed_here(name)):
             return []
         return [*(self.missing(about.before) if about.before else []), *([] if self._ready(name) else [name])]
 
@@ -225,7 +224,7 @@ _NO_PIP = "check the network and pip's index, or name an interpreter that has al
 
 def default_folder() -> Path:
     """Return .venv of the current folder in a checkout; an installation has its own in the user's cache."""
-    if _CHECKOUT:
+    if CHECKOUT:
         return Path(".venv")
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(cache) / "clip2om" / "environments"
@@ -273,7 +272,7 @@ def _make_importable(folder: Path) -> None:
 
 def import_folder(near: Path) -> Path:
     """Return a folder from which the project can be imported and, in an installation, nothing else."""
-    if _CHECKOUT:
+    if CHECKOUT:
         return ROOT
     alone = (near / "clip2om-alone").absolute()
     alone.mkdir(parents=True, exist_ok=True)

@@ -26,11 +26,12 @@ _IMPLEMENTATIONS = ("high_performance", "high_precision", "high_performance_for_
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the stage; see ``python -m convert --help``."""
-    args = _parser().parse_args(argv)
-    return run("convert", lambda: _convert(args))
+    args = make_parser().parse_args(argv)
+    return run("convert", lambda: convert(args))
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the stage."""
     parser = stage_parser("convert", "Compile a graph for the device that will run it.", _EXAMPLE)
     add = parser.add_argument
     add("--graph", metavar="DIR", help="folder of the graph and its model.json (default: build/CARD/graph)")
@@ -102,7 +103,8 @@ def _add_atc(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _convert(args: argparse.Namespace) -> int:
+def convert(args: argparse.Namespace) -> int:
+    """Compile what ``args`` ask for; what is up to date is kept."""
     from clip2om.convert.formats import MINDIR
     from clip2om.convert.request import read_graph
     from clip2om.pipeline import cards, soc

@@ -20,11 +20,12 @@ _EXAMPLE = "python -m infer --model 3d_resnet --soc cpu --batch 10"
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the stage; see ``python -m infer --help``."""
-    args = _parser().parse_args(argv)
-    return run("infer", lambda: _infer(args))
+    args = make_parser().parse_args(argv)
+    return run("infer", lambda: infer(args))
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the stage."""
     parser = stage_parser(
         "infer", "Run batches through a compiled model, keep the scores, measure the speed.", _EXAMPLE
     )
@@ -73,7 +74,8 @@ def _devices(text: str) -> Tuple[int, ...]:
     return tuple(int(word) for word in words)
 
 
-def _infer(args: argparse.Namespace) -> int:
+def infer(args: argparse.Namespace) -> int:
+    """Score the batches that ``args`` name, or measure; what is up to date is kept."""
     from clip2om.infer.engines.base import EngineMissingError, Options, arithmetic
     from clip2om.infer.engines.select import choose
     from clip2om.infer.job import load_job

@@ -6,6 +6,7 @@ A card holds everything that differs between models, so that no stage knows a mo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from glob import escape
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -113,7 +114,7 @@ class Transform:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Default dataset; paths are relative to the project unless absolute. ``labels`` names a file of models/labels.
+    """Default dataset; see :meth:`Card.resolve` for its paths. ``labels`` names a file of models/labels.
 
     ``format`` says what ``annotation`` is: ``activitynet`` (JSON), ``list`` (lines ``<frame folder> <label>``),
     ``rawframes`` (lines ``<class>/<video> <frames> <label>``) or ``folders`` (a folder of class folders of videos).
@@ -234,5 +235,14 @@ class Card:
         return [line for line in lines if line]
 
     def resolve(self, path: str) -> Path:
-        """Return a path of the card: as it is if absolute, else below the project's folder."""
-        return Path(path) if Path(path).is_absolute() else ROOT / path
+        """Return a path of the card: as it is if absolute, else below the current folder.
+
+        What lies below the project's own folder and not there is found there, as the demo's checkpoint is.
+        """
+        here, own = Path.cwd() / path, ROOT / path
+        return own if _exists(own) and not _exists(here) else here
+
+
+def _exists(path: Path) -> bool:
+    """True for a file, a folder, or what TensorFlow calls a checkpoint: the beginning of several files' names."""
+    return path.exists() or any(path.parent.glob(f"{escape(path.name)}.*"))

@@ -8,16 +8,21 @@ import os
 import re
 import signal
 import sys
-from typing import Callable, List, NoReturn, Optional, Sequence
+from typing import Any, Callable, Dict, List, NoReturn, Optional, Sequence
 
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.wording import local
 
 _INTERRUPTED = 130
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that takes the recipes' underscore spelling too, and whose errors are one line."""
+
+    def __init__(self, *args: Any, **texts: Any) -> None:
+        here: Dict[str, Any] = {key: local(text) if isinstance(text, str) else text for key, text in texts.items()}
+        super().__init__(*args, **here)
 
     def parse_args(self, args: Optional[Sequence[str]] = None, namespace=None):  # type: ignore[no-untyped-def,override]
         """Parse ``args`` (default: the process's), reading ``--video_path`` as ``--video-path``."""
@@ -90,6 +95,10 @@ def run(prog: str, body: Callable[[], int]) -> int:
         return body()
     except RequestError as error:
         return _fail(prog, error.line(), error.exit_code)
+    except ImportError as error:
+        from clip2om.pipeline.missing import refuse_import
+
+        return _fail(prog, refuse_import(error).line(), RequestError.exit_code)
     except KeyboardInterrupt:
         return _fail(prog, "interrupted; run the same command again to resume", _INTERRUPTED)
     except BrokenPipeError:
@@ -97,7 +106,7 @@ def run(prog: str, body: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return _fail(prog, _explain(error), RequestError.exit_code)
+        return _fail(prog, explain(error), RequestError.exit_code)
 
 
 def _terminate(_signal: int, _frame: object) -> NoReturn:
@@ -109,7 +118,8 @@ def _fail(prog: str, line: str, code: int) -> int:
     return code
 
 
-def _explain(error: OSError) -> str:
+def explain(error: OSError) -> str:
+    """Return what a failed system call means, on which file, and what to do."""
     where = f"{error.filename}: " if error.filename else ""
     todo = {
         errno.ENOSPC: "free some space or choose another --output; finished files are kept, run again to resume",

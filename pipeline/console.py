@@ -7,6 +7,8 @@ import sys
 import time
 from typing import Callable, List, Optional, Sequence, TextIO
 
+from clip2om.pipeline.wording import local
+
 _REDRAW_S = 0.1
 _LINE_S = 8.0
 # An estimate needs this long, and a fiftieth of the work, or twelve times as long.
@@ -60,7 +62,7 @@ class Console:
         encoding = getattr(stream, "encoding", None) or "utf-8"
         # A terminal that cannot show a sign gets a question mark instead of a stack trace. Names of files and classes
         # may hold what commands a terminal: it is shown, not sent.
-        stream.write(visible(line).encode(encoding, "replace").decode(encoding) + "\n")
+        stream.write(visible(local(line)).encode(encoding, "replace").decode(encoding) + "\n")
         stream.flush()
 
 

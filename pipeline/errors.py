@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Optional, Tuple
 
+from clip2om.pipeline.wording import local
+
 
 class RequestError(Exception):
     """The request or the environment is wrong; the command exits with 2.
@@ -30,7 +32,7 @@ class RequestError(Exception):
         """Return the message as one line: what, where, what to do."""
         text = self.what if self.where is None else f"{self.where}: {self.what}"
         text = text if self.todo is None else f"{text}; {self.todo}"
-        return " ".join(text.split())
+        return local(" ".join(text.split()))
 
 
 class ShortfallError(RequestError):

@@ -30,7 +30,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     wrong = conflict(options)
     if wrong:
         parser.error(wrong)
-    return command.run("postprocess", lambda: _score(options))
+    return command.run("postprocess", lambda: score(options))
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -41,7 +41,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _score(options: argparse.Namespace) -> int:
+def score(options: argparse.Namespace) -> int:
+    """Count the scores that ``options`` name and write the results."""
     from clip2om.postprocess import results, show
     from clip2om.postprocess.accuracy import Rules, check_gate, count
 

@@ -23,11 +23,12 @@ _LISTED = 20
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the stage; see ``python -m preprocess --help``."""
-    args = _parser().parse_args(argv)
-    return run("preprocess", lambda: _preprocess(args))
+    args = make_parser().parse_args(argv)
+    return run("preprocess", lambda: preprocess(args))
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the stage."""
     parser = stage_parser("preprocess", "Cut the videos of a dataset into clips and pack them into batches.", _EXAMPLE)
     add = parser.add_argument
     add("--video-path", metavar="DIR", help="frames as DIR/label/id/image_%%05d.jpg or videos as DIR/label/id.avi")
@@ -51,7 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _preprocess(args: argparse.Namespace) -> int:
+def preprocess(args: argparse.Namespace) -> int:
+    """Make the batches that ``args`` ask for, or show the plan; what is up to date is kept."""
     from clip2om.pipeline import cards
     from clip2om.pipeline.artifact import folder_lock
     from clip2om.pipeline.places import build_folder

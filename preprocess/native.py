@@ -1,7 +1,7 @@
 """The compiled resizes of kernels.c, where this host has a C compiler; without one everything works, slower.
 
-The library is compiled once, in a third of a second, into the project's build folder, under a name that says from what
-and for which processor.
+The library is compiled once, in a third of a second, into a folder of the project's own, under a name that says from
+what and for which processor.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Callable, List, Optional
 import numpy as np
 
 from clip2om.pipeline.artifact import PARTIAL_PREFIX
+from clip2om.pipeline.places import native_folder
 from clip2om.preprocess.frames import Frame
 from clip2om.preprocess.geometry import Crop
 
@@ -46,7 +47,7 @@ def library() -> Optional[ctypes.CDLL]:
     """Return the compiled kernels, or None where they cannot be compiled or loaded."""
     flags = ["-O3", "-shared", "-fPIC", *_processor_flags()]
     text = _SOURCE.read_bytes() + " ".join([platform.machine(), *flags]).encode()
-    path = Path("build", "native") / f"kernels-{hashlib.sha256(text).hexdigest()[:16]}.so"
+    path = native_folder() / f"kernels-{hashlib.sha256(text).hexdigest()[:16]}.so"
     if not path.is_file() and not _compile(path, flags):
         return None
     try:

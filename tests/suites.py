@@ -1,7 +1,8 @@
 """Run the test suites one after the other, each in its framework's environment, and say what ran and what did not.
 
 ``make test`` runs this with any Python 3: it needs nothing but the standard library. Every suite is a make target of
-its own (``make test-paddle``), which builds the environment it needs.
+its own (``make test-paddle``), which builds the environment it needs. ``--quick`` is the part of the PyTorch suite that
+takes two minutes on two cores, for the time between two commits.
 """
 
 from __future__ import annotations
@@ -18,6 +19,35 @@ from typing import Dict, List, Optional, Sequence
 ROOT = Path(__file__).resolve().parent.parent
 FRAMEWORKS = ("tensorflow", "paddle", "mindspore")
 SUITES = ("pytorch", *FRAMEWORKS)
+# What `make test-quick` runs: of every room what needs no video to be rendered, no framework to be run and no stage to
+# be started more than a few times. Two minutes on two cores; tests marked slow are left out.
+QUICK = (
+    "tests/test_bare_python.py",
+    "tests/test_doors.py",
+    "tests/test_readme.py",
+    "tests/test_suites.py",
+    "tests/scripts/house",
+    "tests/pipeline",
+    "tests/export/test_checkpoint_files.py",
+    "tests/export/test_onnx_graph.py",
+    "tests/export/test_parity.py",
+    "tests/export/pytorch/test_checkpoint.py",
+    "tests/preprocess/test_geometry.py",
+    "tests/preprocess/test_golden.py",
+    "tests/preprocess/test_jpeg.py",
+    "tests/preprocess/test_resize.py",
+    "tests/preprocess/test_sampling.py",
+    "tests/preprocess/test_worker.py",
+    "tests/convert/test_atc_command.py",
+    "tests/convert/test_frozen.py",
+    "tests/convert/test_onnx_check.py",
+    "tests/convert/test_refusals.py",
+    "tests/infer/test_engines.py",
+    "tests/infer/test_scores.py",
+    "tests/postprocess",
+    "tests/test_cann_sim_acl.py",
+    "tests/test_cann_sim_rules.py",
+)
 _COUNTS = ("passed", "failed", "skipped")
 
 
@@ -50,13 +80,22 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument("suites", nargs="*", default=list(SUITES), help=f"of {', '.join(SUITES)} (default: all)")
     parser.add_argument("--make", default="make", help="make, with the variables of the call")
     parser.add_argument("--reports", type=Path, default=ROOT / "build" / "tests", help="folder of the JUnit reports")
+    parser.add_argument("--quick", action="store_true", help="the quick tests alone, with this Python, for two minutes")
     args = parser.parse_args(argv)
+    if args.quick:
+        return quick()
     unknown = [name for name in args.suites if name not in SUITES]
     if unknown:
         parser.error(f"no suite called {unknown[0]!r}, choose from {', '.join(SUITES)}")
     results = [run(name, args.make, args.reports / f"{name}.xml") for name in args.suites]
     sys.stdout.write("".join(f"{line}\n" for line in summary(results)))
     return 0 if all(result.code == 0 for result in results) else 1
+
+
+def quick() -> int:
+    """Run :data:`QUICK` with this interpreter and return pytest's exit code."""
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "-m", "not slow", *QUICK]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 def run(name: str, make: str, report: Path) -> Result:

@@ -64,6 +64,12 @@ def test_an_unknown_suite_is_refused(tmp_path: Path) -> None:
     assert "no suite called 'jax', choose from pytorch, tensorflow, paddle, mindspore" in done.stderr
 
 
+def test_quick_tests_are_there_and_of_every_room() -> None:
+    assert [name for name in suites.QUICK if not (ROOT / name).exists()] == []
+    rooms = {"pipeline", "export", "preprocess", "convert", "infer", "postprocess", "scripts"}
+    assert {Path(name).parts[1] for name in suites.QUICK} >= rooms
+
+
 def test_every_framework_has_a_folder_and_a_make_target() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for name in suites.SUITES:

@@ -21,7 +21,9 @@ def main() -> int:
     package.mkdir(parents=True, exist_ok=True)
     for link in package.iterdir():
         link.unlink()
-    for path in [*(ROOT / room for room in _ROOMS), *(ROOT / "clip2om").glob("*.py")]:
+    for path in [*(ROOT / room for room in _ROOMS), *(ROOT / "clip2om").iterdir()]:
+        if path.name == "__pycache__":
+            continue
         (package / path.name).symlink_to(path)
     command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), "-p", "clip2om"]
     return subprocess.run(command, cwd=top, check=False).returncode

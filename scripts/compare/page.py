@@ -11,13 +11,13 @@ from clip2om.scripts.compare.comparison import Comparison
 from clip2om.scripts.compare.logits import MAX_KL, MAX_RELATIVE, MIN_COSINE, common_clips
 from clip2om.scripts.compare.show import first_words, side_words, speed_rows
 from clip2om.scripts.compare.tensors import DIFFERS
+from clip2om.scripts.compare.texts import Text, say
 from clip2om.scripts.pages import charts, figures
 from clip2om.scripts.pages.charts import Spec
 from clip2om.scripts.pages.figures import Example
 from clip2om.scripts.pages.render import Page
 from clip2om.scripts.pages.run import Note, Run
 from clip2om.scripts.pages.strips import Place, strips
-from clip2om.scripts.pages.texts import Text, say
 
 Content = Dict[str, Any]
 

@@ -9,7 +9,7 @@ from clip2om.pipeline.typed import to_dict
 from clip2om.postprocess.metrics import Proportion
 from clip2om.scripts.compare.comparison import Comparison, Side
 from clip2om.scripts.compare.paired import Paired
-from clip2om.scripts.pages.texts import Text, say
+from clip2om.scripts.compare.texts import Text, say
 
 VERSION = 1
 

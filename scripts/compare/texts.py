@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Dict, Tuple
 
+from clip2om.scripts.pages.texts import Text, add, say
+
+__all__ = ["Text", "say"]
+
 TEXTS: Dict[str, Tuple[str, str]] = {
     "triage": ("Where the runs part", "两次运行的差异始于何处"),
     "changed": ("Videos that changed sides", "判断结果改变的视频"),
@@ -119,3 +123,4 @@ TEXTS: Dict[str, Tuple[str, str]] = {
         "两次运行在不同主机上进行：速度差异也包含主机差异。",
     ),
 }
+add(TEXTS)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Iterable, List, Mapping, Optional, Sequence, Tuple
 
+from clip2om.pipeline import places
 from clip2om.pipeline.ascend_host import ROOT, AscendHost, probe
 
 STAGES = ("export", "preprocess", "convert", "infer", "postprocess")
@@ -45,7 +46,7 @@ class Patient:
         environ: Environment of the programs that are started.
         python: Interpreter of the stages.
         uid: User id, and ``gids`` its groups.
-        project: Folder of this project, whose disk the artifacts go to.
+        project: Folder of the checkout, or the current one, whose disk the artifacts go to.
         timeout_s: How long any program may take.
     """
 
@@ -55,7 +56,7 @@ class Patient:
     python: str = sys.executable
     uid: int = field(default_factory=os.getuid)
     gids: Tuple[int, ...] = field(default_factory=lambda: tuple(os.getgroups()))
-    project: Path = Path(__file__).resolve().parents[2]
+    project: Path = places.ROOT if places.CHECKOUT else Path.cwd()
     timeout_s: float = _TIMEOUT_S
 
     def ascend(self) -> AscendHost:

@@ -36,7 +36,7 @@ def _framework(patient: Patient, name: str) -> List[Check]:
     if found is None:
         return [Check(name, WRONG, f"{folder} lacks {_DISTRIBUTIONS[name][0]}", build)]
     distribution, version = found
-    bound = lower_bound(patient, kind, distribution.replace("_", "-"))
+    bound = lower_bound(kind, distribution.replace("_", "-"))
     if bound and numbers(version) < numbers(bound):
         return [Check(name, WRONG, f"{version} in {folder}, {bound} or newer was tried", build)]
     return [Check(name, OK, f"{version} in {folder}, for {use}")]

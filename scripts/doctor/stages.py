@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
+from clip2om.pipeline import places
 from clip2om.pipeline.console import size
 from clip2om.pipeline.soc import CPU
 from clip2om.scripts.doctor.check import MISSING, OK, STAGES, WRONG, Check, Patient, Section, examine, numbers
@@ -65,11 +66,15 @@ def libraries() -> Tuple[str, ...]:
     return tuple(dict.fromkeys([*names, *_CPU_ENGINES, "tomli"]))
 
 
-def lower_bound(patient: Patient, requirements: str, name: str) -> str:
+def lower_bound(requirements: str, name: str) -> str:
     """Return the lower bound of a distribution in requirements/<requirements>.txt, empty where it has none."""
-    text = (patient.project / "requirements" / f"{requirements}.txt").read_text(encoding="utf-8")
-    found = re.search(rf"^{re.escape(name)}>=([\d.]+)", text, re.MULTILINE | re.IGNORECASE)
-    return found.group(1) if found else ""
+    # What every stage needs is in host.txt, which core.txt includes.
+    for file in (f"{requirements}.txt", "host.txt"):
+        text = (places.ROOT / "requirements" / file).read_text(encoding="utf-8")
+        found = re.search(rf"^{re.escape(name)}>=([\d.]+)", text, re.MULTILINE | re.IGNORECASE)
+        if found:
+            return found.group(1)
+    return ""
 
 
 def _libraries(patient: Patient, name: str, python: str, found: Dict[str, str]) -> List[Check]:
@@ -80,7 +85,7 @@ def _libraries(patient: Patient, name: str, python: str, found: Dict[str, str]) 
     if numbers(found["python"]) < (3, 11):
         wanted = (*wanted, "tomli")
     for library in wanted:
-        bound = lower_bound(patient, "core" if library == "tomli" else requirements, library)
+        bound = lower_bound("core" if library == "tomli" else requirements, library)
         checks.append(_library(library, found.get(library, ""), bound, requirements, name, python))
     return checks
 

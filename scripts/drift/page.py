@@ -8,10 +8,10 @@ from typing import Any, Dict, List, Optional
 import altair as alt
 
 from clip2om.scripts.drift.figures import Drift, LayerDrift, Limits
+from clip2om.scripts.drift.texts import Text, say
 from clip2om.scripts.pages.charts import Spec, finish
 from clip2om.scripts.pages.render import Page
 from clip2om.scripts.pages.run import Note
-from clip2om.scripts.pages.texts import Text, say
 
 # A logarithmic axis has no zero: layers that agree to the bit are drawn here.
 _FLOOR = 1e-9

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Dict, Tuple
 
+from clip2om.scripts.pages.texts import Text, add, say
+
+__all__ = ["Text", "say"]
+
 TEXTS: Dict[str, Tuple[str, str]] = {
     "drift": ("Drift by layer", "逐层偏差"),
     "layers": ("Layers", "各层"),
@@ -30,3 +34,4 @@ TEXTS: Dict[str, Tuple[str, str]] = {
     ),
     "unmatched": ("{count} layers have no counterpart on the other side.", "{count} 层在另一侧没有对应层。"),
 }
+add(TEXTS)

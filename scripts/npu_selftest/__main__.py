@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 def _selftest(args: argparse.Namespace) -> int:
     from clip2om.pipeline import soc
     from clip2om.pipeline.artifact import folder_lock
+    from clip2om.pipeline.places import build_folder
 
     target = soc.resolve(args.soc)
     if target == soc.CPU:
@@ -77,7 +78,7 @@ def _selftest(args: argparse.Namespace) -> int:
             "--soc",
             "run make doctor, or name the SOC: SOC=Ascend310P3",
         )
-    build = Path(args.build or Path("build", MODEL)).resolve()
+    build = Path(args.build or build_folder(MODEL)).resolve()
     output = Path(args.output or Path("build", "npu-selftest")).resolve()
     console = Console("npu-selftest", args.quiet)
     with folder_lock(output):

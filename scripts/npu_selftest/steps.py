@@ -11,8 +11,9 @@ from typing import BinaryIO, List, Optional, Sequence
 
 from clip2om.pipeline.command import shell
 from clip2om.pipeline.console import Console
+from clip2om.pipeline.processes import environment, module_command
+from clip2om.pipeline.wording import local
 
-ROOT = Path(__file__).resolve().parents[2]
 MODEL = "3d_resnet_demo"
 _TAIL = 40
 
@@ -51,19 +52,19 @@ class Runner:
     steps: List[Step] = field(default_factory=list)
 
     def stage(self, name: str, module: str, *args: object, python: str = sys.executable) -> bool:
-        """Run ``python -m module args`` from the project's folder; return whether it ended with 0."""
-        words = ["-m", module, *[str(arg) for arg in args]]
+        """Run ``python -m module args`` from any folder; return whether it ended with 0."""
+        words = [str(arg) for arg in args]
         log = self.folder / "logs" / f"{len(self.steps):02d}-{name.replace(' ', '-')}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         self.console.say(f"{name} ...")
         start = time.monotonic()
         with open(log, "wb") as stream:
-            code = _call([python, *words], stream)
+            code = _call([*module_command(python, module), *words], stream)
         seconds = round(time.monotonic() - start, 1)
         text = "" if code == 0 else log.read_text(encoding="utf-8", errors="replace")
         said = error_line(text) if code else ""
         tail = text.splitlines()[-_TAIL:]
-        step = Step(name, shell(["python", *words]), code, seconds, said, tail, str(log))
+        step = Step(name, local(shell(["python", "-m", module, *words])), code, seconds, said, tail, str(log))
         self.steps.append(step)
         return step.ok
 
@@ -77,7 +78,7 @@ def prepare(runner: Runner, build: Path, export_python: Optional[str]) -> bool:
             return False
     if (batches / "manifest.json").is_file():
         return True
-    data = Path("build", "demo_data").resolve()
+    data = Path("build", "demo_data")
     if not (data / "annotation.json").is_file() and not runner.stage(
         "demo dataset", "scripts.demo_dataset", data, "--subset", "validation"
     ):
@@ -119,7 +120,9 @@ def error_line(text: str) -> str:
 
 def _call(command: List[str], stream: BinaryIO) -> int:
     try:
-        done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT)
+        done = subprocess.run(
+            command, env=environment(), stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT
+        )
     except OSError as error:
         stream.write(f"{command[0]} cannot be run ({error.strerror})\n".encode())
         return 127

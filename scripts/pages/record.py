@@ -8,8 +8,8 @@ from typing import Any, Dict, List, Optional, Tuple
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.command import shell
 from clip2om.pipeline.console import size
-from clip2om.pipeline.places import ROOT
 from clip2om.pipeline.typed import to_dict
+from clip2om.pipeline.wording import local
 from clip2om.scripts.pages.run import Run
 from clip2om.scripts.pages.texts import Text, say
 
@@ -145,7 +145,7 @@ def _engine_options(found: Dict[str, Any]) -> List[str]:
 
 
 def _python(module: str, card: str, *options: str) -> str:
-    return shell(["python", "-m", module, "--model", card, *options])
+    return local(shell(["python", "-m", module, "--model", card, *options]))
 
 
 def _options(paths: Dict[str, Path]) -> List[str]:
@@ -153,6 +153,5 @@ def _options(paths: Dict[str, Path]) -> List[str]:
 
 
 def _path(path: Path) -> str:
-    """Return a path as it is typed in the project's folder."""
-    whole = path if path.is_absolute() else Path.cwd() / path
-    return str(whole.relative_to(ROOT)) if ROOT in whole.parents else str(path)
+    """Return a path as it is typed in the current folder."""
+    return str(path.relative_to(Path.cwd())) if Path.cwd() in path.parents else str(path)

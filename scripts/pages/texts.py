@@ -7,11 +7,9 @@ from typing import Dict, Tuple
 
 from markupsafe import Markup, escape
 
-from clip2om.scripts.compare import texts as compare_texts
-from clip2om.scripts.drift import texts as drift_texts
-from clip2om.scripts.report import texts as report_texts
+from clip2om.scripts.pages.words import WORDS
 
-TEXTS: Dict[str, Tuple[str, str]] = {**report_texts.TEXTS, **compare_texts.TEXTS, **drift_texts.TEXTS}
+TEXTS: Dict[str, Tuple[str, str]] = dict(WORDS)
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,13 @@ class Text:
 
     def __str__(self) -> str:
         return self.en
+
+
+def add(texts: Dict[str, Tuple[str, str]]) -> None:
+    """Take the texts of one command's page; that command takes :func:`say` from the module that adds them."""
+    twice = TEXTS.keys() & texts.keys()
+    assert not twice, f"two texts for {min(twice)!r}"
+    TEXTS.update(texts)
 
 
 def say(key: str, **values: object) -> Text:

@@ -146,14 +146,14 @@ def _score_compiled(args: argparse.Namespace, compiled: Path, output: Path, scor
 
 def _call(args: argparse.Namespace, python: str, module: str, words: List[object]) -> int:
     """Run a command as its user would; what it says goes to stderr, and its error is ours."""
-    from clip2om.pipeline.places import ROOT
+    from clip2om.pipeline.processes import environment, module_command
 
     common = [*["--model", args.model], *[word for entry in args.set for word in ("--set", entry)]]
     common += [option for option, given in (("--quiet", args.quiet), ("--force", args.force)) if given]
-    command = [python, "-m", module, *common, *map(str, words)]
+    command = [*module_command(python, module), *common, *map(str, words)]
     try:
         # Its tables are not this command's result.
-        done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        done = subprocess.run(command, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     except OSError as error:
         raise RequestError(f"{python} cannot be run ({error.strerror})", "--export-python", "check the path") from None
     return done.returncode

@@ -125,7 +125,7 @@ def test_code_for_every_kind_of_vector_equals_the_definition(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     flags = native._processor_flags()[:count]
-    monkeypatch.setattr(native, "ROOT", tmp_path)
+    monkeypatch.setattr(native, "native_folder", lambda: tmp_path / "build" / "native")
     monkeypatch.setattr(native, "_processor_flags", lambda: flags)
     library = native.library.__wrapped__()
     assert library is not None
@@ -139,7 +139,7 @@ def test_code_for_every_kind_of_vector_equals_the_definition(
 
 @_NEEDS_COMPILER
 def test_compiler_that_fails_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native, "ROOT", tmp_path)
+    monkeypatch.setattr(native, "native_folder", lambda: tmp_path / "build" / "native")
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "cc").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "cc").chmod(0o755)

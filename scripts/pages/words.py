@@ -1,10 +1,10 @@
-"""What all pages and the report say, in English and Chinese."""
+"""What all pages say, the report among them, in English and Chinese."""
 
 from __future__ import annotations
 
 from typing import Dict, Tuple
 
-TEXTS: Dict[str, Tuple[str, str]] = {
+WORDS: Dict[str, Tuple[str, str]] = {
     # page
     "report": ("Report", "报告"),
     "comparison": ("Comparison", "对比"),

@@ -1,0 +1,32 @@
+"""Advice that works where it is read: commands and requirements have other names in an installation."""
+
+from __future__ import annotations
+
+import re
+from typing import Match
+
+from clip2om.pipeline.places import CHECKOUT
+
+_ROOM = re.compile(r"\bpython -m (?=(?:convert|export|infer|postprocess|preprocess|scripts)\b)")
+_ENVIRONMENT = re.compile(r"\bmake \.venv/\w+/\.ready, (?:or |then )")
+_FILES = re.compile(r"-r requirements/\w+\.txt(?: -r requirements/\w+\.txt)*")
+# Files of requirements/ whose extra in setup.py has another name.
+_EXTRAS = {"core": "cpu", "openvino": "cpu", "quantize": "int8"}
+
+
+def local(text: str, checkout: bool = CHECKOUT) -> str:
+    """Return ``text``, written for the folder of a checkout, as it is right on this host.
+
+    In an installation ``python -m export`` is ``python -m clip2om.export``, a file of requirements/ is an extra, and
+    there is no make.
+    """
+    if checkout:
+        return text
+    text = _ENVIRONMENT.sub("", _ROOM.sub("python -m clip2om.", text))
+    return _FILES.sub(_extras, text)
+
+
+def _extras(match: Match[str]) -> str:
+    names = re.findall(r"requirements/(\w+)\.txt", match.group())
+    extras = dict.fromkeys(_EXTRAS.get(name, name) for name in names)
+    return f"'clip2om[{','.join(extras)}]'"
