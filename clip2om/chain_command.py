@@ -9,7 +9,7 @@ from typing import List
 
 from clip2om import memory
 from clip2om.chains import Chain, chain_of
-from clip2om.checks import check_chain, check_request
+from clip2om.checks import check_request, check_steps
 from clip2om.commands import Command
 from clip2om.environments import Environments
 from clip2om.pipeline import cards, soc
@@ -29,7 +29,7 @@ def perform(command: Command, given: Values) -> int:
     request = make_request(command, given, console)
     check_request(command.name, request)
     chain = chain_of(command.name, request)
-    check_chain(chain)
+    check_steps(request, chain.steps)
     for note in chain.notes:
         console.say(note)
     code = _run(chain, console)

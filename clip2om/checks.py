@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, List
+from typing import List, Sequence
 
 from clip2om import option
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.records import CompiledRecord, find_record
 from clip2om.pipeline.soc import CPU
 from clip2om.request import Request
-from clip2om.steps import exists
-
-if TYPE_CHECKING:
-    from clip2om.chains import Chain
+from clip2om.steps import Step, exists
 
 _ON_CPU = ("auto", "openvino", "onnxruntime", "mindspore")
 _ON_NPU = ("auto", "acl", "ais_bench", "msame", "mindspore")
@@ -109,19 +106,18 @@ def _check_files(request: Request) -> None:
             raise RequestError("no such file", request.values.spelled(variable, path), "check the path")
 
 
-def check_chain(chain: Chain) -> None:
+def check_steps(request: Request, steps: Sequence[Step]) -> None:
     """Refuse steps whose inputs are not there or are not what they are for, and environments that cannot be made.
 
     Raises:
         RequestError: naming what is missing and the option that gives it.
     """
-    request = chain.request
-    for step in chain.steps:
+    for step in steps:
         if step.module == "export" and step.needs:
             _check_checkpoint(request, step.needs[0])
         if step.module == "preprocess" and step.needs:
             _check_dataset(request, step.needs)
-    request.environments.check(list(dict.fromkeys(step.environment for step in chain.steps)))
+    request.environments.check(list(dict.fromkeys(step.environment for step in steps)))
 
 
 def _check_checkpoint(request: Request, path: Path) -> None:

@@ -112,7 +112,7 @@ BESIDE = (
 # In a checkout only.
 DEVELOPER = (
     Command("test", "every test suite, each in its framework's environment", (table.TESTS[0],), EVERYWHERE),
-    Command("test-quick", "the tests that take two minutes in all", table.TESTS[1:], EVERYWHERE),
+    Command("test-quick", "the tests that take two minutes in all", (), EVERYWHERE),
     Command("test-pytorch", "the suite of all stages, with PyTorch", table.TESTS[1:], EVERYWHERE),
     *(
         Command(f"test-{name}", f"what is exported from {words}, alone", table.TESTS[1:], EVERYWHERE)

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import List, Sequence
+from typing import Sequence
 
 from clip2om.commands import Command
 from clip2om.environments import Environments
@@ -32,7 +32,7 @@ def perform(command: Command, values: Values) -> int:
     if name == "test":
         return _all_tests(values)
     if name == "test-quick":
-        return _pytest(values, "torch-all", ["-n", "2", *_quick()])
+        return _python(values, "torch-all", ["-m", "tests.suites", "--quick"])
     if name == "test-pytorch":
         return _test_pytorch(values)
     if name.startswith("test-"):
@@ -64,12 +64,6 @@ def _absolute(python: str) -> str:
 
 def _pytest(values: Values, name: str, words: Sequence[str]) -> int:
     return _python(values, name, ["-m", "pytest", *words, *values.several("TESTS")])
-
-
-def _quick() -> List[str]:
-    from clip2om.pipeline.artifact import load_json
-
-    return list(load_json(ROOT / "tests" / "quick.json", "it is part of the checkout"))
 
 
 def _all_tests(values: Values) -> int:

@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import queue
+import re
 import subprocess
 import sys
 import threading
@@ -236,7 +237,9 @@ def _requirements(name: str) -> Path:
 
 def _digest(about: Environment) -> str:
     names = [*about.files, *(file for file, _ in about.optional)]
-    return hashlib.sha256(b"".join(_requirements(name).read_bytes() for name in names)).hexdigest()
+    text = b"".join(_requirements(name).read_bytes() for name in names)
+    included = re.findall(rb"^-r (\S+)\.txt", text, re.MULTILINE)
+    return hashlib.sha256(text + b"".join(_requirements(name.decode()).read_bytes() for name in included)).hexdigest()
 
 
 _PROOF = {
