@@ -71,7 +71,7 @@ def _doctor(values: Values) -> int:
     words = ["--soc", values.one("SOC", "auto"), *_flags(values, "doctor", *options.DOCTOR)]
     compared = ["--compare", *values.several("COMPARE")] if "COMPARE" in values else []
     command = [_present(values), "-m", "clip2om.scripts.doctor", *words, *compared]
-    return run_process(command, environ_of(_environments(values), values.make))
+    return run_process(command, environ_of(_environments(values)))
 
 
 def _explain(values: Values) -> int:
@@ -82,7 +82,7 @@ def _explain(values: Values) -> int:
     if (graph / "model.json").is_file():
         words += ["--model", model, "--graph", str(graph)]
     command = [_present(values), "-m", "clip2om.scripts.explain", *words]
-    return run_process(command, environ_of(_environments(values), values.make))
+    return run_process(command, environ_of(_environments(values)))
 
 
 def _selftest(values: Values) -> int:

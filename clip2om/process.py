@@ -6,16 +6,16 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from typing import Dict, Mapping, Optional, Sequence
+from typing import Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
+from clip2om.commands import all_variables
 from clip2om.environments import Environments, import_folder
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.wording import DOOR
 from clip2om.steps import Step
 
 INTERRUPTED = 130
-# Tells the stages which door their user came through, so that their advice speaks of variables where make was it.
-DOOR = "CLIP2OM_DOOR"
 
 
 def run_step(step: Step, environments: Environments, console: Console, make: bool) -> int:
@@ -26,15 +26,29 @@ def run_step(step: Step, environments: Environments, console: Console, make: boo
     """
     environments.prepare(step.environment, console)
     python = environments.interpreter(step.environment)
-    return run_process([python, "-m", f"clip2om.{step.module}", *step.words], environ_of(environments, make))
+    environ = environ_of(environments)
+    if make:
+        environ[DOOR] = " ".join(f"{flag}={variable}" for flag, variable in _variables_of(step))
+    return run_process([python, "-m", f"clip2om.{step.module}", *step.words], environ)
 
 
-def environ_of(environments: Environments, make: bool = False) -> Dict[str, str]:
+def _variables_of(step: Step) -> Iterator[Tuple[str, str]]:
+    """Yield how make calls each option of a step."""
+    stage = step.module.rpartition(".")[2]
+    yield "--set", "SET"
+    yield "--model", "MODEL"
+    for option in all_variables().values():
+        if stage in option.flags:
+            yield option.flags[stage], f"{option.variable}=1" if option.switch else option.variable
+    yield from {"--soc": "SOC", "--batch": "BATCH", "--calibration-clips": "CALIBRATION"}.items()
+
+
+def environ_of(environments: Environments) -> Dict[str, str]:
     """Return the environment of a step: this one's, and the project importable."""
     found = {name: value for name, value in os.environ.items() if not name.startswith(("CLIP2OM_", "MAKE", "MFLAGS"))}
     here = str(import_folder(environments.folder))
     found["PYTHONPATH"] = os.pathsep.join(filter(None, [here, found.get("PYTHONPATH", "")]))
-    return {**found, **({DOOR: "make"} if make else {})}
+    return found
 
 
 def run_process(command: Sequence[str], environ: Optional[Mapping[str, str]] = None, cwd: Optional[Path] = None) -> int:

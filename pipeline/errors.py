@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Optional, Tuple
 
-from clip2om.pipeline.wording import local
+from clip2om.pipeline.wording import at_door, local
 
 
 class RequestError(Exception):
@@ -32,7 +32,7 @@ class RequestError(Exception):
         """Return the message as one line: what, where, what to do."""
         text = self.what if self.where is None else f"{self.where}: {self.what}"
         text = text if self.todo is None else f"{text}; {self.todo}"
-        return local(" ".join(text.split()))
+        return at_door(local(" ".join(text.split())))
 
 
 class ShortfallError(RequestError):

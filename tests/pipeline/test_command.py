@@ -10,6 +10,7 @@ import pytest
 
 from clip2om.pipeline.command import stage_parser
 from clip2om.pipeline.console import Console, duration, format_table, size
+from clip2om.pipeline.errors import RequestError
 from tests.command import ROOT
 
 _RUN = """
@@ -124,3 +125,23 @@ def test_names_do_not_command_the_terminal() -> None:
     out = StringIO()
     Console("stage", out=out).result("red \x1b[31m, back \r, bell \x07, c1 \x9b, \ttab, 动作\nnext")
     assert out.getvalue() == "red \\x1b[31m, back \\r, bell \\x07, c1 \\x9b, \ttab, 动作\nnext\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("give --checkpoint FILE", "give CHECKPOINT=FILE"),
+        ("check --checkpoint and --set", "check CHECKPOINT and SET"),
+        ("use --set model.depth=18", "use SET=model.depth=18"),
+        ("leave out --strict to skip such videos", "leave out STRICT=1 to skip such videos"),
+        ("preprocess again with --dtype uint8", "preprocess again with DTYPE=uint8"),
+        ("--checkpoints and a--checkpoint stay", "--checkpoints and a--checkpoint stay"),
+    ],
+)
+def test_advice_names_the_variables_where_make_was_the_door(
+    text: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLIP2OM_DOOR", "--checkpoint=CHECKPOINT --set=SET --strict=STRICT=1 --dtype=DTYPE")
+    assert RequestError(text).line() == shown
+    monkeypatch.delenv("CLIP2OM_DOOR")
+    assert RequestError(text).line() == text
