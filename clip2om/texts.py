@@ -44,7 +44,8 @@ def targets() -> str:
     lines += _wrapped(_cards(), "  ")
     lines += [
         "",
-        "Variables are remembered in build/CARD/run.json: the model's next target takes them; VARIABLE= forgets one.",
+        "make help shows this list. Variables are remembered in build/CARD/run.json: the",
+        "model's next target takes them; VARIABLE= forgets one.",
         "make ends with 2 whatever went wrong; clip2om COMMAND ends with 1 where a gate was missed, 2 otherwise.",
     ]
     return "\n".join(lines) + "\n"

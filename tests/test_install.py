@@ -123,6 +123,21 @@ def test_stages_run_from_an_empty_folder_and_build_there(installed: str, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["build"]
 
 
+def test_the_front_end_runs_the_chain_in_an_empty_folder(installed: str, tmp_path: Path) -> None:
+    command = str(Path(installed).with_name("clip2om"))
+    assert _run(command, tmp_path, "--version").stdout == f"clip2om {clip2om.__version__}\n"
+    assert "3d_resnet_demo" in _run(command, tmp_path, "card").stdout
+    rendered = ["build/demo_data", "--subset", "validation", "--videos-per-class", 1]
+    assert _run(installed, tmp_path, "-m", "clip2om.scripts.demo_dataset", *rendered).returncode == 0
+    given = ["--model", "3d_resnet_demo", "--soc", "cpu", "--video-path", "build/demo_data/videos"]
+    done = _run(command, tmp_path, "run", *given, "--annotation-path", "build/demo_data/annotation.json", "--strips", 1)
+    assert done.returncode == 0, done.stderr
+    assert "environment" not in done.stderr, "this interpreter has everything already"
+    assert f"page: {(tmp_path / 'build/3d_resnet_demo/results/cpu-b10/report.html').as_uri()}" in done.stderr
+    assert "next: clip2om predict --model 3d_resnet_demo" in done.stderr
+    refused(_run(command, tmp_path, "lint"), "lint is for a checkout of the project")
+
+
 def test_modules_of_an_installation_come_from_it_and_from_nowhere_else(installed: str, tmp_path: Path) -> None:
     code = (
         "import importlib.util as u, clip2om, clip2om.export.run as r, clip2om.pipeline.places as p\n"
