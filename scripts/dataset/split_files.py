@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.texts import read_lines
 
 _HMDB51_SUBSETS = {"0": None, "1": "training", "2": "validation"}
 _HMDB51_TODO = "give the folder of HMDB51's <label>_test_split<k>.txt files"
@@ -128,7 +129,7 @@ def read_kinetics(folder: Path, number: int) -> Split:
 
 def _rows(path: Path, labelled: bool) -> Iterator[Tuple[int, Dict[str, str]]]:
     """Yield (line number, row by column) of a CSV file with the columns that are needed."""
-    lines = csv.DictReader(_text(path, _KINETICS_TODO).splitlines())
+    lines = csv.DictReader(read_lines(path, _KINETICS_TODO))
     needed = [*(["label"] if labelled else []), "youtube_id", "time_start", "time_end"]
     missing = [column for column in needed if column not in (lines.fieldnames or [])]
     if missing:
@@ -160,17 +161,8 @@ def _ucf101_labels(path: Path) -> List[str]:
 
 def _lines(path: Path) -> Iterator[Tuple[int, Sequence[str]]]:
     """Yield (line number, words) of the lines that are not blank."""
-    lines = _text(path, _UCF101_TODO).splitlines()
+    lines = read_lines(path, _UCF101_TODO)
     return ((number, line.split()) for number, line in enumerate(lines, start=1) if line.strip())
-
-
-def _text(path: Path, todo: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise RequestError("no such file", path, todo) from None
-    except UnicodeDecodeError:
-        raise RequestError("is not a text file in UTF-8", path) from None
 
 
 def _plain(file: str, path: Path, line: int) -> str:

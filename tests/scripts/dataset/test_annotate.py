@@ -227,7 +227,7 @@ def test_videos_are_counted_where_there_are_no_frames(make_video: MakeVideo, tmp
 
     def ends(counter: str) -> dict:
         said = annotate("ucf101", splits, videos, tmp_path, "--split", 1, "--frame-counter", counter, "--leave-out")
-        assert "bad.avi cannot be decoded" in said
+        assert "bad.avi: cannot be opened" in said
         database = load(tmp_path, "ucf101", 1)["database"]
         return {name: entry["annotations"]["segment"][1] for name, entry in database.items()}
 
@@ -271,7 +271,7 @@ def test_refusals(tmp_path: Path) -> None:
         ("classInd.txt", "A\n", "line 1 is 'A', expected '<number> <class>'"),
         ("trainlist01.txt", "a.avi 1\n", "line 1 is 'a.avi 1', expected '<class>/<file> [number]'"),
         ("trainlist01.txt", "C/a.avi 1\n", "line 1: class 'C' is not in classInd.txt"),
-        ("trainlist01.txt", b"\xff\xfe", "is not a text file in UTF-8"),
+        ("trainlist01.txt", b"\xff\xfea", "is no text in UTF-8 or UTF-16"),
         ("kinetics-400_train.csv", "label,id\nA,x\n", "has no column 'youtube_id': its first line is 'label,id'"),
         ("kinetics-400_train.csv", "", "has no column 'label': its first line is 'nothing'"),
         ("kinetics-400_val.csv", f"{CSV}B,b,0,10\n", "line 2: label 'B' is not in kinetics-400_train.csv"),
