@@ -18,6 +18,7 @@ from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.facts import usable_cores
 from clip2om.pipeline.frame_names import FrameNames, frame_format
+from clip2om.preprocess.sources import VIDEO_SUFFIXES
 from clip2om.scripts.dataset.frame_profiles import PROFILES
 from clip2om.scripts.dataset.jpeg_frames import Settings
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from clip2om.scripts.dataset.frame_folder import Outcome, Task
 
 _PROG = "python -m scripts.extract_frames"
-_EXTENSIONS = "avi,mp4,mkv,webm,mov,mpg,m4v"
+_EXTENSIONS = ",".join(suffix[1:] for suffix in VIDEO_SUFFIXES)
 _FFMPEG = "ffmpeg"
 _EPILOG = f"""profiles:
 {chr(10).join(f"  {name:<20} {profile.names.name(0)}, {profile.words}" for name, profile in PROFILES.items())}

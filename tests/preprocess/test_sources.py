@@ -16,7 +16,6 @@ from clip2om.pipeline.manifest import read_manifest
 from clip2om.preprocess.errors import BadVideoError
 from clip2om.preprocess.frames import as_array
 from clip2om.preprocess.sources import Source
-from clip2om.preprocess.video_files import one_thread
 from tests.command import refused, stage
 from tests.formula import DATA, frame
 from tests.preprocess.conftest import SmallSet
@@ -114,16 +113,6 @@ def test_random_starts_are_drawn_in_the_order_of_the_videos(small: SmallSet) -> 
         found.append([(video.id, video.clips) for video in manifest.videos])
     assert found[0] == found[1]
     assert len({clip[2] for _, (clip,) in found[0]}) > 3, "the starts should differ"
-
-
-@pytest.mark.parametrize("size", [(320, 240), (342, 258), (64, 48), (16, 2)])
-def test_one_thread_converts_to_the_bytes_of_many(size: tuple) -> None:
-    width, height = size
-    values = np.random.default_rng(width).integers(0, 256, (height + height // 2, width), np.uint8)
-    picture = av.VideoFrame.from_ndarray(values, format="yuv420p")
-    reformat = av.video.reformatter.VideoReformatter().reformat
-    alone = reformat(picture, format="rgb24", **one_thread(av)).to_ndarray()
-    np.testing.assert_array_equal(alone, reformat(picture, format="rgb24").to_ndarray())
 
 
 def test_video_cut_off_behind_a_frame_is_noticed_without_a_segment(small: SmallSet) -> None:

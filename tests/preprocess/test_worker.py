@@ -10,7 +10,8 @@ from typing import Iterator, Sequence, Tuple
 import numpy as np
 import pytest
 
-from clip2om.pipeline.card import Card, load
+from clip2om.pipeline.card import Card
+from clip2om.pipeline.cards import load
 from clip2om.preprocess.frames import Frame
 from clip2om.preprocess.sampling import Clip, Sampler, windows
 from clip2om.preprocess.sources import Source
