@@ -1,4 +1,4 @@
-"""Names that come from a dataset: of files, in the spellings that file systems and editors give them, and of subsets."""
+"""Names that come from a dataset: of files, in the spellings that file systems and editors give, and of subsets."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 It is false more often than not: packets that an edit list discards, frames that are never shown (VP8, VP9, AV1), open
 starts whose first frames refer to what is gone, two frames in a packet and none in the next (DivX), fields in packets
-of their own, placeholders of dropped frames. So each rule here asks for more than is usually needed, and where it does not
-hold the frames are counted by decoding.
+of their own, placeholders of dropped frames. So each rule here asks for more than is usually needed, and where it does
+not hold the frames are counted by decoding.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def units(data: bytes, size: int) -> Iterator[bytes]:
 
 
 def _is_plain_h264(extra: bytes) -> bool:
-    """True where the parameters of a stream (avcC) allow no fields and no gaps and tell how far frames are reordered."""
+    """True where the parameters of a stream (avcC) allow no fields and no gaps, and tell how far frames move."""
     if len(extra) < 9 or extra[0] != 1 or extra[5] & 31 != 1:
         return False
     length = int.from_bytes(extra[6:8], "big")

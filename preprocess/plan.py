@@ -31,6 +31,8 @@ from clip2om.preprocess.sources import FrameIndex, Source, find_source, index_fr
 from clip2om.preprocess.worker import Recipe, recipe_of
 
 _AHEAD = 32
+# So many of the files that were passed over are named.
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,14 @@ class Plan:
 
     @property
     def notes(self) -> List[str]:
-        """What a person should know of how videos are read, a line each."""
-        return [f"{video.entry.id!r} {video.note}" for video in self.videos if video.note]
+        """What a person should know of how the dataset is read, a line each."""
+        others = self.annotation.passed_over
+        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        passed = [f"{len(others)} files that are no videos by their names: {', '.join(others[:_NAMED])}{more}"]
+        return [
+            *(passed if others else []),
+            *(f"{video.entry.id!r} {video.note}" for video in self.videos if video.note),
+        ]
 
     def key_of(self, video: PlannedVideo) -> str:
         """Return the digest of everything that decides whether a video can be used."""

@@ -77,14 +77,18 @@ def find_source(entry: Entry, root: str, names: Dataset) -> Optional[Source]:
     (relative to ``root``) that folder or file instead. Suffixes may be in capitals, and accents in the form that a Mac
     writes. ``names`` says how the frames are called, and what turns them.
     """
-    inside = entry.video_path or os.path.join(entry.label or "", entry.id)
-    path = os.path.join(root, inside)
-    found = path if os.path.exists(path) else _other_spelling(root, inside)
+    found = locate(root, entry.video_path or os.path.join(entry.label or "", entry.id))
     if found is None:
         return None
     if os.path.isdir(found):
         return Source("frames", found, names.frame_name, names.first_frame, names.turn_frames)
     return Source("video", found, names.frame_name, names.first_frame, names.turn_videos)
+
+
+def locate(root: str, inside: str) -> Optional[str]:
+    """Return the folder or file at ``inside`` below ``root``, whatever its suffix and the spelling of its accents."""
+    path = os.path.join(root, inside)
+    return path if os.path.exists(path) else _other_spelling(root, inside)
 
 
 def _other_spelling(root: str, inside: str) -> Optional[str]:

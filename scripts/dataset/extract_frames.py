@@ -17,7 +17,7 @@ from clip2om.pipeline.command import Parser, count, positive, run, split_list
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.facts import usable_cores
-from clip2om.pipeline.frame_names import FrameNames, frame_format
+from clip2om.pipeline.frame_names import FrameNames, jpeg_format
 from clip2om.preprocess.sources import VIDEO_SUFFIXES
 from clip2om.scripts.dataset.frame_profiles import PROFILES
 from clip2om.scripts.dataset.jpeg_frames import Settings
@@ -65,8 +65,9 @@ def _parser() -> Parser:
     )
     add("--fps", type=count, metavar="N", help="change the rate (0: keep it)")
     add("--fps-by", choices=("interpolation", "dropping"), help="what --fps does: new frames, or a choice of them")
-    add("--frame-name", type=frame_format, metavar="FORMAT", help="for example image_{:05d}.jpg or 0000{}.jpg")
+    add("--frame-name", type=jpeg_format, metavar="FORMAT", help="for example image_{:05d}.jpg or 0000{}.jpg")
     add("--first-frame", type=count, metavar="N", help="number of the first frame")
+    add("--as-stored", action="store_true", help="do not turn frames as the file says: decord does not (ffmpeg does)")
     add("--swap-red-blue", action="store_true", help="write them swapped, as r2plus1d_mindspore's own tool does")
     add("--extension", default=_EXTENSIONS, metavar="LIST", help=f"video files end so (default: {_EXTENSIONS})")
     add("--workers", type=positive, default=usable_cores(), metavar="N", help="processes (default: one per core)")
@@ -92,6 +93,7 @@ def chosen(args: argparse.Namespace) -> Tuple[Settings, FrameNames]:
         size,
         settings.drop if args.fps_by is None else args.fps_by == "dropping",
         args.swap_red_blue,
+        settings.upright and not args.as_stored,
     )
     if settings.swap and not settings.quality:
         raise RequestError(

@@ -274,7 +274,7 @@ def test_refusals(tmp_path: Path) -> None:
         ("trainlist01.txt", b"\xff\xfea", "is no text in UTF-8 or UTF-16"),
         ("kinetics-400_train.csv", "label,id\nA,x\n", "has no column 'youtube_id': its first line is 'label,id'"),
         ("kinetics-400_train.csv", "", "has no column 'label': its first line is 'nothing'"),
-        ("kinetics-400_val.csv", f"{CSV}B,b,0,10\n", "line 2: label 'B' is not in kinetics-400_train.csv"),
+        ("kinetics-400_val.csv", f"{CSV}B,b,0,10\n", "line 2: label 'B' is not among those of training"),
         ("kinetics-400_val.csv", f"{CSV}A,b,0,ten\n", "line 2: time_end is 'ten', expected whole seconds"),
         ("kinetics-400_val.csv", f"{CSV}A,../b,0,10\n", "line 2: '../b' is not a plain file name"),
         ("kinetics-400_val.csv", f"{CSV}A,b,0\n", "line 2 has no time_end"),
