@@ -5,6 +5,12 @@ from __future__ import annotations
 import os
 import unicodedata
 
+# Of several files that differ in these alone the first kind is taken.
+VIDEO_SUFFIXES = (
+    *(".avi", ".mp4", ".mkv", ".webm", ".mov", ".mpg", ".m4v", ".wmv", ".flv", ".3gp", ".mpeg", ".ts", ".ogv", ".m2ts"),
+    *(".mts", ".asf", ".vob", ".f4v", ".3g2", ".divx", ".xvid", ".mp4v", ".mpe", ".m1v", ".m2v", ".qt", ".ogg", ".ogm"),
+    *(".rm", ".rmvb", ".mxf", ".dv", ".mj2", ".wtv", ".ivf", ".nut", ".y4m", ".gif"),
+)
 _SUBSETS = {
     "train": "training",
     "val": "validation",
@@ -22,6 +28,16 @@ def is_plain_name(name: str) -> bool:
     if not name or name in (".", "..") or any(sign in name for sign in "/\\"):
         return False
     return not any(ord(sign) < 32 or ord(sign) == 127 or 0xD800 <= ord(sign) < 0xE000 for sign in name)
+
+
+def is_video(name: str) -> bool:
+    """True for the name of a video file."""
+    return name.lower().endswith(VIDEO_SUFFIXES)
+
+
+def without_suffix(name: str) -> str:
+    """Return the name of a video without the suffix of a video file; other dots belong to the name."""
+    return os.path.splitext(name)[0] if is_video(name) else name
 
 
 def full_subset(name: str) -> str:

@@ -7,9 +7,8 @@ from typing import List, Tuple
 
 from clip2om.pipeline.artifact import digest_of
 from clip2om.pipeline.errors import RequestError
-from clip2om.pipeline.naming import full_subset, is_plain_name, same_letters, written
+from clip2om.pipeline.naming import full_subset, is_plain_name, is_video, same_letters, without_suffix, written
 from clip2om.preprocess.entries import Annotation, Entry, with_ids
-from clip2om.preprocess.sources import is_video, without_suffix
 
 
 def read(path: str, subset: str, labels: List[str]) -> Annotation:

@@ -8,9 +8,9 @@ from typing import List, Tuple
 from clip2om.pipeline.artifact import sha256_file
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.naming import without_suffix
 from clip2om.pipeline.texts import read_lines
 from clip2om.preprocess.entries import Annotation, Entry, with_ids
-from clip2om.preprocess.sources import without_suffix
 
 _COLUMNS = {"list": ("<frame folder>", "<label>"), "rawframes": ("<class>/<video>", "<frames>", "<label>")}
 

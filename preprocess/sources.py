@@ -10,20 +10,13 @@ from typing import Collection, Dict, Iterator, List, Optional, Sequence, Tuple
 from clip2om.pipeline.artifact import digest_of
 from clip2om.pipeline.card import Dataset
 from clip2om.pipeline.frame_names import FrameNames
-from clip2om.pipeline.naming import same_letters
+from clip2om.pipeline.naming import VIDEO_SUFFIXES, same_letters, without_suffix
 from clip2om.preprocess.containers import import_av
 from clip2om.preprocess.entries import Entry
 from clip2om.preprocess.errors import BadVideoError
 from clip2om.preprocess.frames import Frame
 from clip2om.preprocess.jpeg import FrameReader, turbo
 from clip2om.preprocess.video_files import count_frames, read_video
-
-# Of several files that differ in these alone the first kind is taken.
-VIDEO_SUFFIXES = (
-    *(".avi", ".mp4", ".mkv", ".webm", ".mov", ".mpg", ".m4v", ".wmv", ".flv", ".3gp", ".mpeg", ".ts", ".ogv", ".m2ts"),
-    *(".mts", ".asf", ".vob", ".f4v", ".3g2", ".divx", ".xvid", ".mp4v", ".mpe", ".m1v", ".m2v", ".qt", ".ogg", ".ogm"),
-    *(".rm", ".rmvb", ".mxf", ".dv", ".mj2", ".wtv", ".ivf", ".nut", ".y4m", ".gif"),
-)
 
 
 @dataclass(frozen=True)
@@ -58,16 +51,6 @@ class Source:
         reader = FrameReader(self.path, self.upright)
         for number in numbers:
             yield number, reader.read(self.frame_name.format(number))
-
-
-def is_video(name: str) -> bool:
-    """True for the name of a video file."""
-    return name.lower().endswith(VIDEO_SUFFIXES)
-
-
-def without_suffix(name: str) -> str:
-    """Return the name of a video without the suffix of a video file; other dots belong to the name."""
-    return os.path.splitext(name)[0] if is_video(name) else name
 
 
 def find_source(entry: Entry, root: str, names: Dataset) -> Optional[Source]:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from clip2om.pipeline.errors import RequestError
-from clip2om.pipeline.naming import is_plain_name
-from clip2om.preprocess.sources import VIDEO_SUFFIXES
+from clip2om.pipeline.naming import VIDEO_SUFFIXES, is_plain_name
 
 
 @dataclass(frozen=True)

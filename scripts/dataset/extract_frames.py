@@ -18,7 +18,7 @@ from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.facts import usable_cores
 from clip2om.pipeline.frame_names import FrameNames, jpeg_format
-from clip2om.preprocess.sources import VIDEO_SUFFIXES
+from clip2om.pipeline.naming import VIDEO_SUFFIXES, written
 from clip2om.scripts.dataset.frame_profiles import PROFILES
 from clip2om.scripts.dataset.jpeg_frames import Settings
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _PROG = "python -m scripts.extract_frames"
 _EXTENSIONS = ",".join(suffix[1:] for suffix in VIDEO_SUFFIXES)
 _FFMPEG = "ffmpeg"
+_LISTED = 5
 _EPILOG = f"""profiles:
 {chr(10).join(f"  {name:<20} {profile.names.name(0)}, {profile.words}" for name, profile in PROFILES.items())}
 
@@ -108,7 +109,12 @@ def _extract(args: argparse.Namespace) -> int:
 
     console = Console("extract_frames", args.quiet)
     settings, names = chosen(args)
-    tasks = plan(Path(args.videos), Path(args.output), settings, split_list(args.extension), args.force, names)
+    extensions = split_list(args.extension)
+    others = passed_over(Path(args.videos), extensions)
+    if others:
+        more = f" and {len(others) - _LISTED} more" if len(others) > _LISTED else ""
+        console.warn(f"{len(others)} files that are no videos by their names: {', '.join(others[:_LISTED])}{more}")
+    tasks = plan(Path(args.videos), Path(args.output), settings, extensions, args.force, names)
     with folder_lock(args.output):
         outcomes = _run(tasks, args.workers, console)
     states = [outcome.state for outcome in outcomes]
@@ -151,9 +157,20 @@ def plan(
     if not found:
         raise RequestError(f"no VIDEOS/<class>/*.{{{','.join(extensions)}}}", videos, "check VIDEOS and --extension")
     return [
-        Task(str(path), str(output / label / name), settings, force, names or FrameNames())
+        Task(str(path), str(output / written(label) / written(name)), settings, force, names or FrameNames())
         for (label, name), path in sorted(found.items())
     ]
+
+
+def passed_over(videos: Path, extensions: Sequence[str]) -> List[str]:
+    """Return ``<class>/<name>`` of the files in class folders that end otherwise.
+
+    Raises:
+        RequestError: no such folder.
+    """
+    suffixes = tuple("." + extension.lstrip(".").lower() for extension in extensions)
+    found = (path for path in _files(videos) if not path.name.lower().endswith(suffixes))
+    return [f"{written(path.parent.name)}/{written(path.name)}" for path in found]
 
 
 def _files(videos: Path) -> List[Path]:
@@ -176,7 +193,7 @@ def _run(tasks: Sequence[Task], workers: int, console: Console) -> List[Outcome]
             progress.advance()
     for task in tasks:
         if outcomes[task.video].state == "skipped":
-            console.warn(f"skipped {task.video}: {outcomes[task.video].reason}")
+            console.warn(f"skipped {written(task.video)}: {outcomes[task.video].reason}")
     return [outcomes[task.video] for task in tasks]
 
 

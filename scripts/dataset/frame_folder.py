@@ -14,7 +14,7 @@ from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.frame_names import FrameNames
 from clip2om.pipeline.naming import written
 from clip2om.pipeline.typed import from_dict, to_dict
-from clip2om.preprocess.errors import BadVideoError
+from clip2om.preprocess.errors import BadVideoError, is_of_the_run, words
 from clip2om.preprocess.sources import decoder_versions
 from clip2om.scripts.dataset.jpeg_frames import Settings, jpeg_frames
 
@@ -49,13 +49,18 @@ def extract(task: Task) -> Outcome:
         OSError: the disk is full or not writable.
     """
     final = Path(task.folder)
-    origin = {"sha256": sha256_file(task.video), "settings": to_dict(task.settings)}
+    try:
+        origin = {"sha256": sha256_file(task.video), "settings": to_dict(task.settings)}
+    except OSError as error:
+        if is_of_the_run(error):
+            raise
+        return Outcome("skipped", 0, f"cannot be read ({words(error)})")
     count = None if task.force else _frames_of(final, origin, task.names)
     if count is not None:
         return Outcome("kept", count)
     if final.exists() and not _holds_frames_only(final, task.names):
         return Outcome("skipped", 0, f"{final} holds other things than frames, move it away")
-    temporary = final.parent / (PARTIAL_PREFIX + hashlib.sha256(final.name.encode()).hexdigest()[:16])
+    temporary = final.parent / (PARTIAL_PREFIX + hashlib.sha256(os.fsencode(final.name)).hexdigest()[:16])
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:

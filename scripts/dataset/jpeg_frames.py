@@ -21,6 +21,8 @@ from clip2om.preprocess.video_files import check_whole
 _BIT_RATE = 200_000
 _USUAL_RATE = 25
 _MJPEG_FORMATS = "yuvj420p|yuvj422p|yuvj444p"
+# JFIF knows one matrix and one range. Left to itself FFmpeg kept the video's matrix up to version 7.
+_JPEG_COLORS = ":out_color_matrix=bt601:out_range=pc"
 _MICROSECONDS = 1_000_000
 
 
@@ -121,15 +123,18 @@ def _graph(frame: Any, settings: Settings) -> Any:
     turn = turn_of(frame) if settings.upright else Turn()
     chain += [graph.add(*filter_.split("=")) for filter_ in turn.filters()]
     width, height = (frame.height, frame.width) if turn.swap else (frame.width, frame.height)
+    # The last scaling turns the colours into JPEG's, by the matrix and the range that the frame names.
+    colors = "" if settings.quality else _JPEG_COLORS
+    last = "" if settings.fps else colors
     if settings.size != (0, 0):
         # Bilinear gives the bytes of decord's built-in resize, with which the r2plus1d_mindspore recipe decodes.
-        chain.append(graph.add("scale", f"{settings.size[0]}:{settings.size[1]}:flags=bilinear"))
+        chain.append(graph.add("scale", f"{settings.size[0]}:{settings.size[1]}:flags=bilinear{last}"))
     elif settings.side:
-        chain.append(graph.add("scale", f"{scaled(width, height, settings.side)}:flags=bicubic"))
+        chain.append(graph.add("scale", f"{scaled(width, height, settings.side)}:flags=bicubic{last}"))
     if settings.fps:
         chain.append(graph.add("fps" if settings.drop else "minterpolate", f"fps={settings.fps}"))
-    if settings.quality:
-        chain.append(graph.add("scale", "flags=bicubic"))
+    if settings.fps or len(chain) == 1 + len(turn.filters()):
+        chain.append(graph.add("scale", f"flags=bicubic{colors}"))
     chain.append(graph.add("format", "rgb24" if settings.quality else _MJPEG_FORMATS))
     chain.append(graph.add("buffersink"))
     for before, after in zip(chain, chain[1:]):

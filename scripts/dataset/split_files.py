@@ -19,7 +19,8 @@ _UCF101_TODO = "give the folder of UCF101's classInd.txt, trainlist0k.txt and te
 _KINETICS_SUBSETS = {"train": "training", "val": "validation", "test": "testing"}
 _KINETICS_FILE = re.compile(r"kinetics-(\d+)_train\.csv")
 _KINETICS_TODO = (
-    "give the folder of Kinetics' kinetics-<N>_train.csv (or train.csv) and _val.csv and, if any, _test.csv"
+    "give the folder of Kinetics' kinetics-<N>_train.csv, kinetics-<N>_val.csv and, if any, _test.csv, "
+    "or of train.csv and val.csv"
 )
 # The names under which CVDF and the archives of DeepMind hand them on.
 _KINETICS_NAMES = {"train": ("train",), "val": ("val", "validate", "validation"), "test": ("test",)}

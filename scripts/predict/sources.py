@@ -12,12 +12,13 @@ import numpy as np
 
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.naming import is_video
 from clip2om.pipeline.tensor import TensorSpec
 from clip2om.preprocess.containers import open_video
 from clip2om.preprocess.errors import BadVideoError
 from clip2om.preprocess.pixels import RgbConverter
 from clip2om.preprocess.sampling import Sampler
-from clip2om.preprocess.sources import Source, index_frames, is_video
+from clip2om.preprocess.sources import Source, index_frames
 from clip2om.preprocess.video_files import FrameTimes, Stamps, scan_times
 from clip2om.preprocess.worker import iter_clips, recipe_of
 
