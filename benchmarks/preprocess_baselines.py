@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Callable, List
+from typing import Any, Callable, Dict, List
 
 import numpy as np
 from PIL import Image
 
 from clip2om.preprocess.pool import open_pool
-from clip2om.preprocess.video_files import one_thread
 
 _MEAN = np.array([0.4345, 0.4051, 0.3775], np.float32)
 _STD = np.array([0.2768, 0.2713, 0.2737], np.float32)
@@ -82,3 +81,11 @@ def _frame(path: str) -> np.ndarray:
     left = round((width - 112) / 2)
     small = rgb.resize((width, height), Image.Resampling.BILINEAR).crop((left, 0, left + 112, 112))
     return (np.asarray(small, np.float32) / np.float32(255) - _MEAN) / _STD
+
+
+def one_thread(av: Any) -> Dict[str, int]:
+    """Return the option of ``VideoReformatter.reformat`` that keeps it from waking every core for each frame.
+
+    PyAV has it since 17; before that a single thread converts anyway.
+    """
+    return {"threads": 1} if int(av.__version__.partition(".")[0]) >= 17 else {}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, Union
 
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.texts import read_text
 
 PathLike = Union[str, "os.PathLike[str]"]
 # Stays in a core's own cache, where a megabyte would not.
@@ -112,13 +113,7 @@ def read_json(path: PathLike, kind: str, version: int, todo: str) -> Dict[str, A
 
 def load_json(path: PathLike, todo: str) -> Any:
     """Parse a JSON file; a missing or malformed one is a RequestError that ends with ``todo``."""
-    try:
-        # Editors on Windows begin UTF-8 with a mark.
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise RequestError("no such file", path, todo) from None
-    except (IsADirectoryError, PermissionError, UnicodeDecodeError) as error:
-        raise RequestError(f"cannot be read ({error})", path, todo) from None
+    text = read_text(path, todo)
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:

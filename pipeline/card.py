@@ -118,7 +118,9 @@ class Dataset:
 
     ``format`` says what ``annotation`` is: ``activitynet`` (JSON), ``list`` (lines ``<frame folder> <label>``),
     ``rawframes`` (lines ``<class>/<video> <frames> <label>``) or ``folders`` (a folder of class folders of videos).
-    ``first_frame`` is the number in the name of a video's first frame.
+    ``first_frame`` is the number in the name of a video's first frame. ``turn_videos`` shows video files upright, as
+    the ffmpeg tool and OpenCV do by the display matrix (decord does not), ``turn_frames`` frame files by their EXIF
+    data, as OpenCV does (Pillow does not).
     """
 
     name: str
@@ -129,6 +131,8 @@ class Dataset:
     frame_name: str = "image_{:05d}.jpg"
     first_frame: int = 1
     format: str = "activitynet"
+    turn_videos: bool = True
+    turn_frames: bool = False
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,10 @@ class Progress:
             self._shown = now
             self._console.say(self._line())
 
+    def remain(self, count: int) -> None:
+        """Set how many units are still to do, where that has changed."""
+        self._total = self._done + count
+
     def _line(self) -> str:
         elapsed = max(time.perf_counter() - self._start, 1e-9)
         rate = self._done / elapsed

@@ -49,7 +49,14 @@ def is_frame_format(text: str) -> bool:
 
 
 def frame_format(text: str) -> str:
-    """Argparse type: name of a JPEG file with one field for the number."""
-    if not is_frame_format(text) or not text.endswith(".jpg"):
+    """Argparse type: name of a frame file, with one field for the number."""
+    if not is_frame_format(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a name such as image_{{:05d}}.jpg or 0000{{}}.jpg")
+    return text
+
+
+def jpeg_format(text: str) -> str:
+    """Argparse type: the same of a JPEG file."""
+    if not is_frame_format(text) or not text.lower().endswith((".jpg", ".jpeg")):
         raise argparse.ArgumentTypeError(f"{text!r} is not a name such as image_{{:05d}}.jpg or 0000{{}}.jpg")
     return text

@@ -107,7 +107,8 @@ def _from_archive(options: argparse.Namespace) -> Scores:
 
 def _judged(scores: Scores, options: argparse.Namespace) -> Scores:
     """Return the scores with the ground truth of --annotation-path, where it is given."""
-    from clip2om.postprocess.annotation import full_subset, read_annotation
+    from clip2om.pipeline.naming import full_subset
+    from clip2om.postprocess.annotation import read_annotation
     from clip2om.postprocess.scores import judged_by
 
     own = scores.origin.subset

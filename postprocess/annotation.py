@@ -7,8 +7,8 @@ from typing import Any, Dict, List, Optional
 
 from clip2om.pipeline.artifact import load_json, sha256_file
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.naming import full_subset
 
-_SUBSETS = {"train": "training", "val": "validation", "test": "testing"}
 _SHAPE = "expected {'labels': [...], 'database': {id: {'subset': ..., 'annotations': {'label': ...}}}}"
 
 
@@ -21,11 +21,6 @@ class Annotation:
     subset: str
     labels: List[str]
     truth: Dict[str, Optional[str]]
-
-
-def full_subset(name: str) -> str:
-    """Return the name that annotation files use: train, val and test are short for training, validation, testing."""
-    return _SUBSETS.get(name, name)
 
 
 def read_annotation(path: str, subset: str) -> Annotation:
@@ -44,7 +39,7 @@ def read_annotation(path: str, subset: str) -> Annotation:
         raise RequestError("'labels' holds a name twice", path, "correct the list")
     known, truth = set(labels), {}
     for name, entry in database.items():
-        if _field(entry, "subset", name, path) == subset:
+        if full_subset(str(_field(entry, "subset", name, path))) == subset:
             truth[name] = _label(entry, name, known, path)
     if not truth:
         found = sorted({str(entry["subset"]) for entry in database.values()})

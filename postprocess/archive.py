@@ -57,12 +57,16 @@ def read(path: Path) -> Scores:
     """Read an archive.
 
     Raises:
-        RequestError: missing file, not such an archive, or another format version.
+        RequestError: missing file, not such an archive, another format version, or a score that is no number.
     """
     members = _load(path)
     about = json.loads(bytes(members["about"]).decode("ascii"))
     if about.get("version") != VERSION:
         raise RequestError(f"has format version {about.get('version')}, this release reads {VERSION}", path, _TODO)
+    bad = np.flatnonzero(~np.isfinite(members["logits"]).all(axis=1))
+    if bad.size:
+        video = members["video_ids"][members["clip_video"][bad[0]]]
+        raise RequestError(f"a score of video {str(video)!r} is NaN or infinite ({bad.size} rows)", path, _TODO)
     absent: List[Absent] = [from_dict(Absent, item, path, "absent") for item in about["absent"]]
     return Scores(
         labels=members["labels"].tolist(),

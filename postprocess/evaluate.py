@@ -25,7 +25,8 @@ def evaluate(console: Console, annotation: str, val_json: str, k: int, subset: s
     not count. ``save`` writes the bare number to ``top<k>.txt`` beside ``val_json``.
 
     Raises:
-        RequestError: a file of another shape, a label that the annotation does not list, a video without a label,
+        RequestError: a file of another shape, a score that is NaN or infinite, a label that the annotation does not
+            list, a video without a label,
             nothing in the subset, or nothing left to count.
     """
     console.result("load ground truth")
@@ -75,12 +76,26 @@ def _labels(name: str, entries: Any, known: set, path: str) -> List[str]:
     try:
         ordered = sorted(entries, key=lambda entry: _place(entry["score"]))
         labels = [entry["label"] for entry in ordered]
+        bad = next((entry["score"] for entry in entries if not _is_finite(entry["score"])), None)
         unknown = [label for label in labels if label not in known]
     except (TypeError, KeyError, ValueError):
         raise RequestError(f"the result of video {name!r} is of another shape; {_SHAPE}", path) from None
+    if bad is not None:
+        raise RequestError(f"a score of video {name!r} is {bad}, which is no number to rank by", path, _TODO)
     if unknown:
         raise RequestError(f"label {unknown[0]!r} of video {name!r} is not in the annotation's 'labels'", path)
     return labels
+
+
+def _is_finite(score: Any) -> bool:
+    """True for a number, and for null; NaN and infinity are neither, though JSON of Python's may hold them.
+
+    Raises:
+        TypeError: it is of another kind.
+    """
+    if isinstance(score, (str, bool)):
+        raise TypeError
+    return score is None or math.isfinite(score)
 
 
 def _place(score: Any) -> float:

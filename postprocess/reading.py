@@ -139,8 +139,9 @@ def _check_finite(logits: np.ndarray, have: np.ndarray, batches: Batches, locate
     values = logits[bad[0]]
     column = int(np.flatnonzero(~np.isfinite(values))[0])
     more = f" (and {bad.size - 1} more rows)" if bad.size > 1 else ""
+    video = batches.ids[int(np.repeat(np.arange(len(batches.ids)), batches.counts)[bad[0]])]
     raise RequestError(
-        f"row {row} (counted from 0) holds {values[column]} in column {column}{more}",
+        f"row {row} (counted from 0), of video {video!r}, holds {values[column]} in column {column}{more}",
         located.paths[batches.files[file]],
         "check the model for overflow (float16 ends at 65504), or the dtype with --output-dtype",
     )

@@ -20,6 +20,7 @@ import numpy as np
 from clip2om.pipeline.artifact import digest_of, load_json, sha256_file
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.texts import read_lines
 from clip2om.postprocess.annotation import Annotation
 from clip2om.postprocess.batches import Batches
 from clip2om.postprocess.folders import ENDINGS
@@ -77,7 +78,7 @@ def from_rawframe_list(path: Path, card: Card) -> Batches:
     labels, listed = _labels(card), _Listed()
     for number, line in _lines(path, "give the list that the recipe's preprocessing read"):
         # A folder may hold blanks; a number at its end is a column too many.
-        words = line.rsplit(None, 2)
+        words = line.replace("\\", "/").rsplit(None, 2)
         if len(words) != 3 or not words[1].isdigit() or not words[2].isdigit() or words[0].split()[-1].isdigit():
             raise RequestError(f"line {number} is {line!r}, expected '<class>/<video> <frames> <label>'", path)
         folder, _, video = words[0].rstrip("/").rpartition("/")
@@ -228,14 +229,7 @@ def _labelled_names(folder: Path) -> List[Tuple[int, str]]:
 
 
 def _lines(path: Path, todo: str) -> List[Tuple[int, str]]:
-    if not path.is_file():
-        raise RequestError("no such file", path, todo)
-    try:
-        # Editors on Windows begin UTF-8 with a mark.
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise RequestError("is not a text file in UTF-8", path, todo) from None
-    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    return [(number, line.strip()) for number, line in enumerate(read_lines(path, todo), 1) if line.strip()]
 
 
 def _read_info(path: Path) -> List[Tuple[str, int]]:

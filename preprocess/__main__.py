@@ -79,6 +79,8 @@ def preprocess(args: argparse.Namespace) -> int:
     plan = make_plan(card, limited(annotation, args.limit), options)
     folder = Path(args.output or build_folder(card.name) / "batches")
     _announce(plan, folder, console)
+    for note in plan.notes[:_LISTED]:
+        console.warn(note)
     if args.dry_run:
         _list_skipped(plan.skipped, console)
         return 0
@@ -99,9 +101,9 @@ def _carry_out(card, plan, path: Path, args: argparse.Namespace, console: Consol
     if earlier not in (None, VERSION):
         console.say(f"{path} is of another release (format {earlier}, this one writes {VERSION}): made anew")
     folder = BatchFolder(path, plan, fresh=args.force)
-    _check_space(plan, folder, path)
+    _check_space(folder, path)
     start = time.perf_counter()
-    outcome = build(card, plan, folder, args.workers or usable_cores(), args.strict, console)
+    outcome = build(card, folder, args.workers or usable_cores(), args.strict, console)
     seconds = time.perf_counter() - start
     manifest = outcome.manifest
     _list_skipped(manifest.skipped, console)
@@ -153,10 +155,10 @@ def _refuse_skipped(plan: Plan, strict: bool) -> None:
         raise RequestError(f"video {first.id!r}: {first.reason}{count_}", plan.annotation.path, todo)
 
 
-def _check_space(plan: Plan, folder, path: Path) -> None:  # type: ignore[no-untyped-def]
+def _check_space(folder, path: Path) -> None:  # type: ignore[no-untyped-def]
     from clip2om.pipeline.errors import RequestError
 
-    needed, free = len(folder.todo) * plan.tensor.nbytes, _free(path)
+    needed, free = len(folder.todo) * folder.plan.tensor.nbytes, _free(path)
     if needed > free:
         raise RequestError(
             f"{size(needed)} are needed, {size(free)} are free",

@@ -6,7 +6,7 @@ from typing import Any, Dict, Optional, Tuple
 
 from clip2om.pipeline.artifact import load_json, sha256_file
 from clip2om.pipeline.errors import RequestError
-from clip2om.pipeline.naming import is_plain_name
+from clip2om.pipeline.naming import full_subset, is_plain_name
 from clip2om.preprocess.entries import Annotation, Entry
 
 _SHAPE = "expected {'labels': [...], 'database': {id: {'subset': ..., 'annotations': {'label': ..., 'segment': ...}}}}"
@@ -26,6 +26,7 @@ def read(path: str, subset: str, first_frame: int = 1) -> Annotation:
             name (it would lead out of the dataset's folder), a malformed segment.
     """
     data = load_json(path, _TODO)
+    _refuse_official(data, path)
     database = data.get("database") if isinstance(data, dict) else None
     labels = data.get("labels") if isinstance(data, dict) else None
     if not isinstance(database, dict) or not isinstance(labels, list) or not labels:
@@ -38,7 +39,7 @@ def read(path: str, subset: str, first_frame: int = 1) -> Annotation:
     entries = [
         _entry(str(name), item, set(labels), first_frame, path)
         for name, item in database.items()
-        if _subset(str(name), item, path) == subset
+        if full_subset(_subset(str(name), item, path)) == subset
     ]
     if not entries:
         found = sorted({str(item.get("subset")) for item in database.values()})
@@ -46,6 +47,18 @@ def read(path: str, subset: str, first_frame: int = 1) -> Annotation:
             f"has no video of subset {subset!r}", path, f"choose --subset from: {', '.join(found) or 'none'}"
         )
     return Annotation(path, sha256_file(path), subset, labels, entries)
+
+
+def _refuse_official(data: Any, path: str) -> None:
+    """Tell the file that ActivityNet itself publishes, in which a video has a list of labelled times."""
+    database = data.get("database") if isinstance(data, dict) else None
+    first = next(iter(database.values()), None) if isinstance(database, dict) else None
+    if isinstance(first, dict) and isinstance(first.get("annotations"), list):
+        raise RequestError(
+            "is ActivityNet's own form, with a list of labelled times per video",
+            path,
+            "cut the videos into one file per label, and give each an entry with 'annotations': {'label': ...}",
+        )
 
 
 def _subset(name: str, item: Any, path: str) -> str:
@@ -70,7 +83,8 @@ def _entry(name: str, item: Dict[str, Any], labels: set, first_frame: int, path:
     video_path = item.get("video_path")
     if video_path is not None and not isinstance(video_path, str):
         raise RequestError(f"video_path of {name!r} is not a string", path)
-    return Entry(name, label, _segment(name, about.get("segment"), first_frame, path), video_path)
+    place = None if video_path is None else video_path.replace("\\", "/")
+    return Entry(name, label, _segment(name, about.get("segment"), first_frame, path), place)
 
 
 def _segment(name: str, segment: object, first_frame: int, path: str) -> Optional[Tuple[int, int]]:

@@ -9,8 +9,11 @@ from typing import Dict, List, Optional
 from clip2om.pipeline.artifact import digest_of
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.naming import full_subset
 from clip2om.preprocess import activitynet, class_folders, lists
-from clip2om.preprocess.entries import SUBSETS, Annotation, Entry
+from clip2om.preprocess.entries import Annotation, Entry
+
+_SHORT = {"training": "train", "validation": "val", "testing": "test"}
 
 
 def find_annotation(card: Card, given: Optional[str], videos: Optional[str], subset: Optional[str]) -> str:
@@ -30,16 +33,15 @@ def find_annotation(card: Card, given: Optional[str], videos: Optional[str], sub
         return given
     if dataset.format == "folders" and videos:
         return videos
-    default = SUBSETS.get(dataset.subset, dataset.subset)
-    wanted = SUBSETS.get(subset, subset) if subset else default
+    default = full_subset(dataset.subset)
+    wanted = full_subset(subset) if subset else default
     if dataset.format in ("list", "rawframes") and "{subset}" not in dataset.annotation and wanted != default:
         raise RequestError(
             f"subset {wanted!r} is asked for, the card's list is of {default!r}",
             dataset.annotation,
             "pass --annotation-path with the list of that subset",
         )
-    short = {full: word for word, full in SUBSETS.items()}
-    return str(card.resolve(dataset.annotation.replace("{subset}", short.get(wanted, wanted))))
+    return str(card.resolve(dataset.annotation.replace("{subset}", _SHORT.get(wanted, wanted))))
 
 
 def read_annotation(card: Card, path: str, subset: str) -> Annotation:
@@ -48,13 +50,13 @@ def read_annotation(card: Card, path: str, subset: str) -> Annotation:
     Args:
         card: Gives the format, the class names of lists and the number of the first frame.
         path: The file, or for ``folders`` the folder of class folders.
-        subset: training, validation or testing (or train, val, test).
+        subset: training, validation or testing, by any of their names.
 
     Raises:
         RequestError: nothing there, another shape or other columns, an empty subset, a label outside the list, a
             malformed segment, a video that occurs twice, or a name that would lead out of the dataset's folder.
     """
-    subset = SUBSETS.get(subset, subset)
+    subset = full_subset(subset)
     if card.dataset.format == "activitynet":
         return activitynet.read(path, subset, card.dataset.first_frame)
     if card.dataset.format == "folders":

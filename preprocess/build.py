@@ -4,133 +4,135 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterator, Set, Tuple
+from typing import Dict, Iterator, Mapping, NoReturn, Sequence, Set, Tuple
 
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.console import Console, Progress
 from clip2om.pipeline.errors import RequestError
-from clip2om.pipeline.manifest import BatchFile, Manifest, Skipped, Video, read_manifest, write_manifest
+from clip2om.pipeline.manifest import BatchFile, Manifest, Video, read_manifest, write_manifest
 from clip2om.preprocess.folder import BatchFolder
+from clip2om.preprocess.journal import DoneFile
 from clip2om.preprocess.plan import Plan, PlannedVideo
 from clip2om.preprocess.pool import Pool, open_pool
-from clip2om.preprocess.sources import decoder_versions
 from clip2om.preprocess.worker import VideoTask, finish_file, make_clips
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did: files made anew, clips in them, and whether anything in the folder changed."""
+    """What a run did: files made anew, and whether anything in the folder changed."""
 
     manifest: Manifest
     made: int
-    clips: int
     changed: bool
 
 
-def build(card: Card, plan: Plan, folder: BatchFolder, workers: int, strict: bool, console: Console) -> Outcome:
+def build(card: Card, folder: BatchFolder, workers: int, strict: bool, console: Console) -> Outcome:
     """Make the files of ``folder.todo`` with ``workers`` processes and write the manifest.
+
+    A video that proves bad while it is decoded leaves no slot: the files from its first clip on are made without it.
 
     Raises:
         RequestError: with ``strict``, at the first video that cannot be used; or no video can be used at all.
         OSError: the disk is full or not writable. Files that have their final name are whole in every case.
     """
-    todo = folder.todo
-    clips = 0
-    if todo:
+    if strict and folder.bad:
+        _refuse(folder, next(iter(folder.bad)), next(iter(folder.bad.values())).reason)
+    made: Set[str] = set()
+    if folder.todo:
         folder.begin()
-        clips = sum(file.clips for number, file in enumerate(plan.files) if number in todo)
+        clips = _clips(folder)
         with open_pool(workers) as pool, console.progress(clips, "clips") as progress:
-            _Run(plan, folder, pool, strict, console, progress).all(todo)
-    manifest = manifest_of(card, plan, {name: item.sha256 for name, item in folder.done.items()}, folder.bad)
-    if not manifest.videos:
+            while folder.todo:
+                made |= {folder.plan.files[number].name for number in folder.todo}
+                bad = _Run(folder, pool, progress).all()
+                for name, reason in bad.items():
+                    if strict:
+                        _refuse(folder, name, reason)
+                    console.warn(f"skipped {name!r}: {reason}")
+                if bad:
+                    folder.leave_out(bad)
+                    progress.remain(_clips(folder))
+    if not folder.plan.videos:
+        folder.end()
+        first = folder.plan.skipped[0]
         raise RequestError(
-            f"no video can be used: {manifest.skipped[0].id!r}: {manifest.skipped[0].reason}, and so on",
-            plan.annotation.path,
+            f"no video can be used: {first.id!r}: {first.reason}, and so on",
+            folder.plan.annotation.path,
             "check --video-path",
         )
-    changed = bool(todo) or not _is_written(folder.path, manifest)
+    manifest = manifest_of(card, folder.plan, folder.done)
+    changed = bool(made) or not _is_written(folder.path, manifest)
     if changed:
         folder.end()
         write_manifest(folder.path, manifest)
-    return Outcome(manifest, len(todo), clips, changed)
+    return Outcome(manifest, len(made & folder.done.keys()), changed)
+
+
+def _clips(folder: BatchFolder) -> int:
+    return sum(folder.plan.files[number].clips for number in folder.todo)
+
+
+def _refuse(folder: BatchFolder, name: str, reason: str) -> NoReturn:
+    raise RequestError(reason, f"video {name!r} ({folder.path_of(name)})", "leave out --strict to skip it")
 
 
 class _Run:
-    """Hands videos to the pool, and finishes each file when its last clip is there."""
+    """Hands videos to the pool, and finishes each file when its last clip is there; ends early at a bad video."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        folder: BatchFolder,
-        pool: Pool,
-        strict: bool,
-        console: Console,
-        progress: Progress,
-    ) -> None:
-        self._plan = plan
+    def __init__(self, folder: BatchFolder, pool: Pool, progress: Progress) -> None:
         self._folder = folder
         self._pool = pool
-        self._strict = strict
-        self._console = console
         self._progress = progress
+        self._todo = folder.todo
         self._left: Dict[int, int] = {}
-        self._bad = folder.bad
+        self._bad: Dict[str, str] = {}
 
-    def all(self, todo: Set[int]) -> None:
-        """Make the files ``todo``."""
-        for video, task in self._tasks(todo):
-            if video.entry.id in self._bad:
-                self._close(video, todo, self._bad[video.entry.id])
-                continue
+    def all(self) -> Dict[str, str]:
+        """Make the files that are to do, and return the videos that proved bad: after one nothing new is begun."""
+        for video, task in self._tasks():
             while self._pool.full:
-                self._take(todo)
+                self._take()
+            if self._bad:
+                break
             self._pool.submit(video, make_clips, task)
-        while self._take(todo):
+        while self._take():
             pass
+        return self._bad
 
-    def _tasks(self, todo: Set[int]) -> Iterator[Tuple[PlannedVideo, VideoTask]]:
-        for video in self._plan.videos:
-            wanted = [clip for clip in video.clips if clip.file in todo]
+    def _tasks(self) -> Iterator[Tuple[PlannedVideo, VideoTask]]:
+        plan = self._folder.plan
+        for video in plan.videos:
+            wanted = [clip for clip in video.clips if clip.file in self._todo]
             for number in {clip.file for clip in wanted} - self._left.keys():
                 self._folder.create(number)
-                self._left[number] = self._plan.files[number].clips
+                self._left[number] = plan.files[number].clips
             if wanted:
                 clips = tuple((clip.frames, self._folder.target(clip.file, clip.slot)) for clip in wanted)
-                yield video, VideoTask(video.source, clips, self._plan.recipe)
+                yield video, VideoTask(video.source, clips, plan.recipe)
 
-    def _take(self, todo: Set[int]) -> bool:
+    def _take(self) -> bool:
         """Deal with one finished task; False when none is in work."""
         taken = self._pool.take()
         if taken is None:
             return False
         tag, result = taken
-        if isinstance(tag, PlannedVideo):
-            self._close(tag, todo, result)
+        if not isinstance(tag, PlannedVideo):
+            self._folder.finished(tag, result)
+        elif result is not None:
+            self._bad[tag.entry.id] = result
         else:
-            self._folder.finished(tag, result, self._bad)
+            self._close(tag)
         return True
 
-    def _close(self, video: PlannedVideo, todo: Set[int], reason: object) -> None:
-        if reason is not None:
-            self._refuse(video, str(reason))
+    def _close(self, video: PlannedVideo) -> None:
         for clip in video.clips:
-            if clip.file not in todo:
+            if clip.file not in self._todo:
                 continue
-            if reason is not None:
-                self._folder.clear(clip.file, clip.slot)
             self._left[clip.file] -= 1
             self._progress.advance()
             if not self._left[clip.file]:
                 temporary, final = self._folder.temporary(clip.file), self._folder.final(clip.file)
                 self._pool.submit_aside(clip.file, finish_file, temporary, final)
-
-    def _refuse(self, video: PlannedVideo, reason: str) -> None:
-        self._bad[video.entry.id] = reason
-        if self._strict:
-            raise RequestError(
-                reason, f"video {video.entry.id!r} ({video.source.path})", "leave out --strict to skip it"
-            )
-        self._console.warn(f"skipped {video.entry.id!r}: {reason}")
 
 
 def _is_written(folder: Path, manifest: Manifest) -> bool:
@@ -140,32 +142,20 @@ def _is_written(folder: Path, manifest: Manifest) -> bool:
         return False
 
 
-def manifest_of(card: Card, plan: Plan, digests: Dict[str, str], bad: Dict[str, str]) -> Manifest:
+def manifest_of(card: Card, plan: Plan, done: Mapping[str, DoneFile]) -> Manifest:
     """Return the manifest of a plan that has been carried out.
 
     Args:
         card: The card that the plan was made with.
-        plan: What was to be made.
-        digests: SHA-256 of each file of the plan, by name.
-        bad: Videos that turned out unusable, with the reason.
+        plan: What was made.
+        done: Each file of the plan, by name.
     """
-    skipped = {item.id: item for item in plan.skipped}
     videos = []
     for video in plan.videos:
         entry = video.entry
-        if entry.id in bad:
-            skipped[entry.id] = Skipped(entry.id, entry.label, bad[entry.id])
-            continue
         clips = [(clip.file, clip.slot, min(clip.frames), max(clip.frames)) for clip in video.clips]
         videos.append(Video(entry.id, entry.label, video.segment, video.dropped_clips, clips))
-    used = [0] * len(plan.files)
-    for kept in videos:
-        for clip in kept.slots():
-            used[clip.file] += 1
-    files = [
-        BatchFile(file.name, plan.tensor.nbytes, used[number], digests[file.name])
-        for number, file in enumerate(plan.files)
-    ]
+    files = [BatchFile(file.name, plan.tensor.nbytes, file.clips, done[file.name].sha256) for file in plan.files]
     return Manifest(
         card=card.name,
         card_digest=card.digest("input", "clips", "transform"),
@@ -181,6 +171,15 @@ def manifest_of(card: Card, plan: Plan, digests: Dict[str, str], bad: Dict[str, 
         expected=len(plan.annotation.entries),
         files=files,
         videos=videos,
-        skipped=[skipped[entry.id] for entry in plan.annotation.entries if entry.id in skipped],
-        versions=decoder_versions([video.source.kind for video in plan.videos]),
+        skipped=plan.skipped,
+        versions=_versions([done[file.name].versions for file in plan.files]),
     )
+
+
+def _versions(found: Sequence[Mapping[str, str]]) -> Dict[str, str]:
+    """Return the versions of each library that the files were made with; those of a run before an update are kept."""
+    every: Dict[str, Dict[str, None]] = {}
+    for versions in found:
+        for library, version in versions.items():
+            every.setdefault(library, {})[version] = None
+    return {library: ", ".join(sorted(versions)) for library, versions in every.items()}

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Dict, List, Optional, Tuple
 
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.naming import is_plain_name
-
-SUBSETS = {"train": "training", "val": "validation", "test": "testing"}
 
 
 @dataclass(frozen=True)
@@ -29,13 +27,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class Annotation:
-    """The chosen subset of an annotation, in its order; ``labels`` are the class names in class order."""
+    """The chosen subset of an annotation, in its order; ``labels`` are the class names in class order.
+
+    ``passed_over`` names what lies among the videos and is none, by its name.
+    """
 
     path: str
     sha256: str
     subset: str
     labels: List[str]
     entries: List[Entry]
+    passed_over: List[str] = field(default_factory=list)
 
 
 def with_ids(entries: List[Entry], path: str) -> List[Entry]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from clip2om.pipeline.card import Card
+from clip2om.pipeline.card import Card, Dataset
 from clip2om.pipeline.manifest import Fingerprint
 
-_DECODERS = {"frames": "JPEG, libjpeg slow integer IDCT, smooth chroma (Pillow)", "video": "FFmpeg to rgb24 (PyAV)"}
+_DECODERS = {
+    "frames": "JPEG, libjpeg slow integer IDCT, smooth chroma (Pillow)",
+    "video": "FFmpeg to rgb24 by libavfilter's scale, bicubic, matrix and range of the frame (PyAV)",
+}
 _ROUNDING = {
     "pil-bilinear": "uint8 after each pass, horizontal first; float32 after each normalisation step",
     "cv2-linear": "11-bit weights, uint8 after both passes; float32 after each normalisation step",
@@ -19,7 +22,7 @@ def fingerprint(card: Card, source_kinds: Sequence[str], max_clips: int) -> Fing
     transform, clips = card.transform, card.clips
     by_name = clips.order == "lexicographic"
     return Fingerprint(
-        decoder=" + ".join(_DECODERS[kind] for kind in sorted(source_kinds)),
+        decoder=" + ".join(_decoder(kind, card.dataset) for kind in sorted(source_kinds)),
         kernel=transform.kernel,
         antialias=transform.kernel == "pil-bilinear",
         rounding=_ROUNDING[transform.kernel],
@@ -44,3 +47,10 @@ def fingerprint(card: Card, source_kinds: Sequence[str], max_clips: int) -> Fing
         span=clips.span,
         order=f"{clips.order} by {card.dataset.frame_name}" if by_name else clips.order,
     )
+
+
+def _decoder(kind: str, dataset: Dataset) -> str:
+    """Return how frames are decoded; what a card leaves at its default is named where the other way is usual too."""
+    turned = {"frames": dataset.turn_frames, "video": dataset.turn_videos}[kind]
+    ways = {"frames": ("", ", turned by EXIF"), "video": (", as stored", ", turned by the display matrix")}
+    return _DECODERS[kind] + ways[kind][turned]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterable, Set
+from typing import Dict, Iterable, Set, Union
 
 from clip2om.pipeline.artifact import write_text
 from clip2om.pipeline.errors import RequestError
@@ -21,19 +21,32 @@ _NAME = ".progress.jsonl"
 
 @dataclass(frozen=True)
 class DoneFile:
-    """A finished file; ``bad`` maps ids of videos that turned out unusable to the reason (their slots are zero)."""
+    """A finished file, and the versions of the libraries that decoded what is in it."""
 
     name: str
     key: str
     sha256: str
-    bad: Dict[str, str]
+    versions: Dict[str, str]
+
+
+@dataclass(frozen=True)
+class BadVideo:
+    """A video that turned out unusable while it was decoded; ``key`` is the digest of what that depends on."""
+
+    bad: str
+    key: str
+    reason: str
+
+
+Item = Union[DoneFile, BadVideo]
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """What earlier runs left: finished files by name, and the names of all files that they may have written."""
+    """What earlier runs left: finished files by name, bad videos by id, names of all files they may have written."""
 
     done: Dict[str, DoneFile]
+    bad: Dict[str, BadVideo]
     names: Set[str]
 
 
@@ -46,7 +59,7 @@ class Journal:
 
     def read(self) -> Earlier:
         """Return what earlier runs, interrupted ones too, have written here."""
-        earlier = Earlier({}, set())
+        earlier = Earlier({}, {}, set())
         if not self._path.is_file():
             return earlier
         for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -55,30 +68,34 @@ class Journal:
                 if isinstance(item, list):
                     earlier.names.update(str(name) for name in item)
                     continue
+                if "bad" in item and "sha256" not in item:
+                    video = from_dict(BadVideo, item, self._path)
+                    earlier.bad[video.bad] = video
+                    continue
                 done = from_dict(DoneFile, item, self._path)
             except (json.JSONDecodeError, RequestError):
-                break  # the line that was being written when the process was killed
+                break  # the line that was being written when the process was killed, or of an earlier release
             earlier.done[done.name] = done
             earlier.names.add(done.name)
         return earlier
 
-    def begin(self, done: Iterable[DoneFile], names: Set[str]) -> None:
+    def begin(self, items: Iterable[Item], names: Set[str]) -> None:
         """Start to change the folder: the journal says what is whole and what is ours, the manifest is withdrawn."""
-        self._write(done, names)
+        self._write(items, names)
         (self._folder / FILE_NAME).unlink(missing_ok=True)
 
-    def add(self, item: DoneFile) -> None:
-        """Record a file that has its final name."""
+    def add(self, item: Item) -> None:
+        """Record a file that has its final name, or a video that proved bad."""
         with open(self._path, "a", encoding="utf-8") as stream:
             stream.write(_line(item))
 
-    def end(self, done: Iterable[DoneFile]) -> None:
+    def end(self, items: Iterable[Item]) -> None:
         """Leave only what the manifest lists."""
-        self._write(done, set())
+        self._write(items, set())
 
-    def _write(self, done: Iterable[DoneFile], names: Set[str]) -> None:
-        write_text(self._path, json.dumps(sorted(names)) + "\n" + "".join(_line(item) for item in done))
+    def _write(self, items: Iterable[Item], names: Set[str]) -> None:
+        write_text(self._path, json.dumps(sorted(names)) + "\n" + "".join(_line(item) for item in items))
 
 
-def _line(item: DoneFile) -> str:
+def _line(item: Item) -> str:
     return json.dumps(to_dict(item)) + "\n"

@@ -9,13 +9,15 @@ import os
 from typing import Any, Optional
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from clip2om.preprocess.errors import BadVideoError
-from clip2om.preprocess.frames import Frame
+from clip2om.preprocess.errors import BadVideoError, is_of_the_run, words
+from clip2om.preprocess.frames import Frame, to_rgb
 
 # The kernels may read past the last pixel by less than this.
 _SLACK = 64
+# Stands in the first segments of a JPEG file.
+_EXIF, _EXIF_WITHIN = b"Exif\0\0", 1 << 12
 # Most frames are read at once.
 _USUAL = 1 << 16
 
@@ -23,8 +25,9 @@ _USUAL = 1 << 16
 class FrameReader:
     """Decodes the frames of one folder; an array that it returns is valid until the next call."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, upright: bool = False) -> None:
         self._prefix = os.path.join(folder, "")
+        self._upright = upright
         self._turbo = turbo()
         self._buffer = np.empty(0, np.uint8)
 
@@ -38,12 +41,16 @@ class FrameReader:
             data = _content(self._prefix + name)
         except FileNotFoundError:
             raise BadVideoError(f"frame {name} is missing") from None
+        except OSError as error:
+            if is_of_the_run(error):
+                raise
+            raise BadVideoError(f"frame {name} cannot be read ({words(error)})") from None
         pixels = self._plain(data)
-        return _with_pillow(data, name) if pixels is None else pixels
+        return open_picture(data, name, self._upright) if pixels is None else pixels
 
     def _plain(self, data: bytes) -> Optional[np.ndarray]:
         """Decode the usual kind of JPEG; None for other images and for damaged ones, which Pillow judges."""
-        if self._turbo is None:
+        if self._turbo is None or (self._upright and _EXIF in data[:_EXIF_WITHIN]):
             return None
         try:
             height, width, color, _ = self._turbo.decode_jpeg_header(data)
@@ -52,7 +59,7 @@ class FrameReader:
             if len(self._buffer) < 3 * width * height + _SLACK:
                 self._buffer = np.empty(3 * width * height + _SLACK, np.uint8)
             return self._turbo.decode_jpeg(data, buffer=self._buffer)
-        except ValueError:
+        except (ValueError, RuntimeError):
             return None
 
 
@@ -69,12 +76,27 @@ def _content(path: str) -> bytes:
         os.close(handle)
 
 
-def _with_pillow(data: bytes, name: str) -> Image.Image:
+def open_picture(data: bytes, name: str, upright: bool = False) -> Image.Image:
+    """Decode a picture with Pillow: the one place where pictures are opened; whatever a library raises is the file's.
+
+    Args:
+        data: The file's bytes.
+        name: What to call it in the reason.
+        upright: Turn it as its EXIF data says.
+
+    Returns:
+        An image of mode RGB, by the rules of :func:`preprocess.frames.to_rgb`.
+
+    Raises:
+        BadVideoError: it is cut off, no image, or holds no colours.
+    """
     try:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
-            return image
-    except (OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+            return to_rgb(ImageOps.exif_transpose(image) if upright else image)
+    except Exception as error:
+        if is_of_the_run(error):
+            raise
         raise BadVideoError(f"frame {name} cannot be decoded ({_words(error)})") from None
 
 

@@ -8,8 +8,9 @@ from typing import List, Tuple
 from clip2om.pipeline.artifact import sha256_file
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.naming import without_suffix
+from clip2om.pipeline.texts import read_lines
 from clip2om.preprocess.entries import Annotation, Entry, with_ids
-from clip2om.preprocess.sources import without_suffix
 
 _COLUMNS = {"list": ("<frame folder>", "<label>"), "rawframes": ("<class>/<video>", "<frames>", "<label>")}
 
@@ -30,7 +31,7 @@ def read(path: str, subset: str, card: Card) -> Annotation:
         raise RequestError("dataset.labels is empty, and a list has numbers only", card.path, "name a label file")
     entries = [
         _entry(line, f"line {number}", columns, labels, card.dataset.first_frame, path)
-        for number, line in enumerate(_lines(path), 1)
+        for number, line in enumerate(read_lines(path, "pass --annotation-path FILE with the list of videos"), 1)
         if line.strip()
     ]
     if not entries:
@@ -38,19 +39,9 @@ def read(path: str, subset: str, card: Card) -> Annotation:
     return Annotation(path, sha256_file(path), subset, labels, with_ids(entries, path))
 
 
-def _lines(path: str) -> List[str]:
-    try:
-        # Editors on Windows begin UTF-8 with a mark.
-        with open(path, encoding="utf-8-sig") as stream:
-            return stream.read().splitlines()
-    except FileNotFoundError:
-        raise RequestError("no such file", path, "pass --annotation-path FILE with the list of videos") from None
-    except (IsADirectoryError, PermissionError, UnicodeDecodeError) as error:
-        raise RequestError(f"cannot be read ({error})", path, "pass --annotation-path FILE") from None
-
-
 def _entry(line: str, where: str, columns: Tuple[str, ...], labels: List[str], first_frame: int, path: str) -> Entry:
-    fields = line.strip().rsplit(maxsplit=len(columns) - 1)
+    # A list that was made on Windows; in a name of ours a backslash is refused anyway.
+    fields = line.strip().replace("\\", "/").rsplit(maxsplit=len(columns) - 1)
     if len(fields) != len(columns) or any(map(_is_number, fields[0].split()[1:][-1:])):
         raise RequestError(f"{where} is {line.strip()!r}, expected {' '.join(columns)}", path, _todo(line, columns))
     for field, column in zip(fields[1:], columns[1:]):

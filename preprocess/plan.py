@@ -1,5 +1,8 @@
 """The plan: which clip goes into which slot of which file, computed before any frame is decoded.
 
+The plan is what was asked. Where a video proves bad while it is decoded, :func:`without` gives the others its place:
+what is made is a plan without such videos.
+
 It depends on the annotation, the files' names, sizes and times, and the options alone, so it is the same however many
 workers carry it out, and it tells beforehand what will be written.
 """
@@ -9,8 +12,8 @@ from __future__ import annotations
 import functools
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Callable, Deque, Dict, Iterator, List, Optional, Sequence, Tuple
+from dataclasses import dataclass, replace
+from typing import Callable, Deque, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from clip2om.pipeline.artifact import digest_of
 from clip2om.pipeline.card import Card, Dataset
@@ -20,7 +23,7 @@ from clip2om.pipeline.manifest import Fingerprint, Skipped
 from clip2om.pipeline.tensor import TensorSpec
 from clip2om.pipeline.typed import to_dict
 from clip2om.preprocess.entries import Annotation, Entry
-from clip2om.preprocess.errors import BadVideoError
+from clip2om.preprocess.errors import BadVideoError, is_of_the_run, words
 from clip2om.preprocess.fingerprint import fingerprint
 from clip2om.preprocess.names import id_names, safe_names
 from clip2om.preprocess.sampling import Clip, Sampler
@@ -28,6 +31,8 @@ from clip2om.preprocess.sources import FrameIndex, Source, find_source, index_fr
 from clip2om.preprocess.worker import Recipe, recipe_of
 
 _AHEAD = 32
+# So many of the files that were passed over are named.
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ class PlannedVideo:
     signature: str
     dropped_clips: int
     clips: Tuple[PlannedClip, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,7 @@ class Plan:
 
     annotation: Annotation
     layout: str
+    file_names: str
     tensor: TensorSpec
     recipe: Recipe
     fingerprint: Fingerprint
@@ -98,15 +105,35 @@ class Plan:
         """Number of clip slots in all files, padding included."""
         return len(self.files) * self.tensor.clips
 
+    @property
+    def notes(self) -> List[str]:
+        """What a person should know of how the dataset is read, a line each."""
+        others = self.annotation.passed_over
+        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        passed = [f"{len(others)} files that are no videos by their names: {', '.join(others[:_NAMED])}{more}"]
+        return [
+            *(passed if others else []),
+            *(f"{video.entry.id!r} {video.note}" for video in self.videos if video.note),
+        ]
 
-@dataclass(frozen=True)
-class _Found:
-    entry: Entry
-    segment: Tuple[int, int]
-    source: Source
-    signature: str
-    clips: List[Clip]
-    dropped: int
+    def key_of(self, video: PlannedVideo) -> str:
+        """Return the digest of everything that decides whether a video can be used."""
+        return digest_of([to_dict(self.tensor), self.fingerprint.digest, video.entry.id, video.signature])
+
+    def without(self, bad: Mapping[str, str]) -> Plan:
+        """Return the plan without the videos ``bad``, by id with the reason; the others keep their clips, not slots.
+
+        A video that is not in the plan is ignored.
+        """
+        gone = [video.entry for video in self.videos if video.entry.id in bad]
+        if not gone:
+            return self
+        reasons = {item.id: item for item in self.skipped}
+        reasons.update({entry.id: Skipped(entry.id, entry.label, bad[entry.id]) for entry in gone})
+        skipped = [reasons[entry.id] for entry in self.annotation.entries if entry.id in reasons]
+        videos = _placed([video for video in self.videos if video.entry.id not in bad], self.layout, self.tensor.clips)
+        files = _files(videos, self.tensor, self.fingerprint, self.layout, self.file_names)
+        return replace(self, videos=videos, files=files, skipped=skipped)
 
 
 def make_plan(card: Card, annotation: Annotation, options: Options) -> Plan:
@@ -120,22 +147,15 @@ def make_plan(card: Card, annotation: Annotation, options: Options) -> Plan:
     _check(tensor, options)
     recipe = recipe_of(card, tensor)
     found, skipped = _look(card, annotation, options)
-    kinds = tuple(sorted({video.source.kind for video in found})) or ("frames",)
-    print_of = fingerprint(card, kinds, _cap(options))
-    places = _per_video(found) if options.layout == "per-video" else _packed(found, tensor.clips)
-    videos = [
-        PlannedVideo(
-            item.entry,
-            item.segment,
-            item.source,
-            item.signature,
-            item.dropped,
-            tuple(PlannedClip(frames, file, slot) for frames, (file, slot) in zip(item.clips, spots)),
-        )
-        for item, spots in zip(found, places)
-    ]
-    files = _files(videos, tensor, print_of, options)
-    return Plan(annotation, options.layout, tensor, recipe, print_of, videos, files, skipped)
+    print_of = fingerprint(card, kinds_of(found) or ("frames",), _cap(options))
+    videos = _placed(found, options.layout, tensor.clips)
+    files = _files(videos, tensor, print_of, options.layout, options.file_names)
+    return Plan(annotation, options.layout, options.file_names, tensor, recipe, print_of, videos, files, skipped)
+
+
+def kinds_of(videos: Sequence[PlannedVideo]) -> Tuple[str, ...]:
+    """Return the kinds of sources (frames, video) that videos have, sorted."""
+    return tuple(sorted({video.source.kind for video in videos}))
 
 
 def _check(tensor: TensorSpec, options: Options) -> None:
@@ -151,7 +171,7 @@ def _check(tensor: TensorSpec, options: Options) -> None:
         raise RequestError(f"input {tensor} takes {tensor.clips_per_item} clips of every video", "--max-clips")
 
 
-def _look(card: Card, annotation: Annotation, options: Options) -> Tuple[List[_Found], List[Skipped]]:
+def _look(card: Card, annotation: Annotation, options: Options) -> Tuple[List[PlannedVideo], List[Skipped]]:
     found, skipped = [], []
     sampler = Sampler(card.clips, card.dataset.frame_name)
     for entry, look in _looks(card.dataset, options.video_path, annotation.entries):
@@ -195,20 +215,26 @@ def _look_at(source: Optional[Source], entry: Entry) -> _Seen:
         raise BadVideoError("its segment is empty")
     if source is None:
         raise BadVideoError("it is not on disk")
-    index = index_frames(source, entry.segment)
+    try:
+        index = index_frames(source, entry.segment)
+    except OSError as error:
+        if is_of_the_run(error):
+            raise
+        raise BadVideoError(f"cannot be read ({words(error)})") from None
     segment = entry.segment or (source.first_frame, source.first_frame + index.count)
     if segment[1] <= segment[0]:
         raise BadVideoError("it has no frames")
     return _Seen(source, index, segment)
 
 
-def _sampled(card: Card, entry: Entry, seen: _Seen, options: Options, sampler: Sampler) -> _Found:
-    """Choose the clips of the next usable video."""
+def _sampled(card: Card, entry: Entry, seen: _Seen, options: Options, sampler: Sampler) -> PlannedVideo:
+    """Choose the clips of the next usable video; they have no places yet."""
     every = sampler.clips(*seen.segment)
     cap = _cap(options)
     kept = every[:cap] if cap and "K" not in card.input.layout else every
     signature = seen.index.signature(sorted({number for clip in kept for number in clip}))
-    return _Found(entry, seen.segment, seen.source, signature, kept, len(every) - len(kept))
+    clips = tuple(PlannedClip(frames, -1, -1) for frames in kept)
+    return PlannedVideo(entry, seen.segment, seen.source, signature, len(every) - len(kept), clips, seen.index.note)
 
 
 def _cap(options: Options) -> int:
@@ -218,31 +244,33 @@ def _cap(options: Options) -> int:
     return min(options.max_clips or options.batch, options.batch)
 
 
-def _packed(found: Sequence[_Found], slots: int) -> List[List[Tuple[int, int]]]:
-    places, slot = [], 0
-    for item in found:
-        places.append([divmod(slot + index, slots) for index in range(len(item.clips))])
-        slot += len(item.clips)
-    return places
-
-
-def _per_video(found: Sequence[_Found]) -> List[List[Tuple[int, int]]]:
-    return [[(file, slot) for slot in range(len(item.clips))] for file, item in enumerate(found)]
+def _placed(videos: Sequence[PlannedVideo], layout: str, slots: int) -> List[PlannedVideo]:
+    """Give every clip its place: a file of its own per video, or one slot after the other."""
+    placed, slot = [], 0
+    for file, video in enumerate(videos):
+        if layout == "per-video":
+            places = [(file, index) for index in range(len(video.clips))]
+        else:
+            places = [divmod(slot + index, slots) for index in range(len(video.clips))]
+        slot += len(video.clips)
+        clips = tuple(PlannedClip(clip.frames, *place) for clip, place in zip(video.clips, places))
+        placed.append(replace(video, clips=clips))
+    return placed
 
 
 def _files(
-    videos: Sequence[PlannedVideo], tensor: TensorSpec, print_of: Fingerprint, options: Options
+    videos: Sequence[PlannedVideo], tensor: TensorSpec, print_of: Fingerprint, layout: str, file_names: str
 ) -> List[PlannedFile]:
     contents: Dict[int, List[object]] = {}
     for video in videos:
         for clip in video.clips:
             item = [video.entry.id, clip.slot, clip.frames, video.signature]
             contents.setdefault(clip.file, []).append(item)
-    if options.layout == "per-video":
-        name = id_names if options.file_names == "id" else safe_names
+    if layout == "per-video":
+        name = id_names if file_names == "id" else safe_names
         stems = name([video.entry.id for video in videos])
     else:
-        stem = "clip_{:06d}" if options.layout == "per-clip" else "batch_{:05d}"
+        stem = "clip_{:06d}" if layout == "per-clip" else "batch_{:05d}"
         stems = [stem.format(number) for number in range(len(contents))]
     common = [to_dict(tensor), print_of.digest]
     return [

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
-from typing import Collection, Dict, Iterator, Optional, Sequence, Tuple
+from typing import Collection, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from clip2om.pipeline.artifact import digest_of
 from clip2om.pipeline.card import Dataset
 from clip2om.pipeline.frame_names import FrameNames
+from clip2om.pipeline.naming import VIDEO_SUFFIXES, same_letters, without_suffix
+from clip2om.preprocess.containers import import_av
 from clip2om.preprocess.entries import Entry
 from clip2om.preprocess.errors import BadVideoError
 from clip2om.preprocess.frames import Frame
 from clip2om.preprocess.jpeg import FrameReader, turbo
-from clip2om.preprocess.video_files import count_frames, import_av, read_video
-
-VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".webm", ".mov", ".mpg", ".m4v")
+from clip2om.preprocess.video_files import count_frames, read_video
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,14 @@ class Source:
         path: The folder or the file.
         frame_name: Format of the frame files' names, for example ``image_{:05d}.jpg``.
         first_frame: Number of the first frame.
+        upright: Turn frames as the video's display matrix, or the EXIF data of a frame file, says.
     """
 
     kind: str
     path: str
     frame_name: str
     first_frame: int = 1
+    upright: bool = False
 
     def read(self, numbers: Sequence[int]) -> Iterator[Tuple[int, Frame]]:
         """Yield (number, frame) for the ascending frame ``numbers``; each is decoded once.
@@ -43,37 +46,72 @@ class Source:
             BadVideoError: a frame is missing, truncated or not decodable.
         """
         if self.kind == "video":
-            yield from read_video(self.path, numbers, self.first_frame)
+            yield from read_video(self.path, numbers, self.first_frame, self.upright)
             return
-        reader = FrameReader(self.path)
+        reader = FrameReader(self.path, self.upright)
         for number in numbers:
             yield number, reader.read(self.frame_name.format(number))
-
-
-def is_video(name: str) -> bool:
-    """True for the name of a video file."""
-    return name.lower().endswith(VIDEO_SUFFIXES)
-
-
-def without_suffix(name: str) -> str:
-    """Return the name of a video without the suffix of a video file; other dots belong to the name."""
-    return os.path.splitext(name)[0] if is_video(name) else name
 
 
 def find_source(entry: Entry, root: str, names: Dataset) -> Optional[Source]:
     """Return where the video of ``entry`` is, or None if it is nowhere.
 
     That is the folder ``root/label/id`` or the file ``root/label/id.<suffix>``; for an entry with its own video_path
-    (relative to ``root``) that folder or file instead. ``names`` says how the frames are called.
+    (relative to ``root``) that folder or file instead. Suffixes may be in capitals, and accents in the form that a Mac
+    writes. ``names`` says how the frames are called, and what turns them.
     """
-    inside = entry.video_path or os.path.join(entry.label or "", entry.id)
+    found = locate(root, entry.video_path or os.path.join(entry.label or "", entry.id))
+    if found is None:
+        return None
+    if os.path.isdir(found):
+        return Source("frames", found, names.frame_name, names.first_frame, names.turn_frames)
+    return Source("video", found, names.frame_name, names.first_frame, names.turn_videos)
+
+
+def locate(root: str, inside: str) -> Optional[str]:
+    """Return the folder or file at ``inside`` below ``root``, whatever its suffix and the spelling of its accents."""
     path = os.path.join(root, inside)
-    if os.path.isdir(path):
-        return Source("frames", path, names.frame_name, names.first_frame)
-    for candidate in (path, *(path + suffix for suffix in VIDEO_SUFFIXES)):
-        if os.path.isfile(candidate):
-            return Source("video", candidate, names.frame_name, names.first_frame)
-    return None
+    return path if os.path.exists(path) else _other_spelling(root, inside)
+
+
+def _other_spelling(root: str, inside: str) -> Optional[str]:
+    """Return the path below ``root`` that is meant by ``inside``: the last part may lack its suffix."""
+    folder = root
+    *parents, last = [part for part in inside.split("/") if part]
+    for part in parents:
+        below = os.path.join(folder, part)
+        if not os.path.isdir(below):
+            known = _spellings(folder).get(same_letters(part))
+            if known is None:
+                return None
+            below = os.path.join(folder, known[0])
+        folder = below
+    known = _spellings(folder).get(same_letters(last))
+    return os.path.join(folder, known[0]) if known else None
+
+
+def _spellings(folder: str) -> Dict[str, List[str]]:
+    """Return what a folder holds by its name in composed letters and, for video files, without the suffix too."""
+    try:
+        return _listed(folder, os.stat(folder).st_mtime_ns)
+    except OSError:
+        return {}
+
+
+@functools.lru_cache(maxsize=1024)
+def _listed(folder: str, _changed: int) -> Dict[str, List[str]]:
+    found: Dict[str, List[str]] = {}
+    for name in sorted(os.listdir(folder), key=_rank):
+        whole = same_letters(name)
+        for key in dict.fromkeys((whole, without_suffix(whole))):
+            found.setdefault(key, []).append(name)
+    return found
+
+
+def _rank(name: str) -> Tuple[int, str]:
+    """Return the place of a name: folders and others first, then video files in the order of their kinds."""
+    suffix = os.path.splitext(name)[1].lower()
+    return (VIDEO_SUFFIXES.index(suffix) + 1 if suffix in VIDEO_SUFFIXES else 0), name
 
 
 @dataclass(frozen=True)
@@ -83,10 +121,12 @@ class FrameIndex:
     Attributes:
         count: Number of frames without a gap.
         stamps: Size and modification time of each frame file, by its number; of a video file, under key None.
+        note: What a person should know of how the video was read, else empty.
     """
 
     count: int
     stamps: Dict[Optional[int], Tuple[int, int]]
+    note: str = ""
 
     def signature(self, numbers: Sequence[int]) -> str:
         """Return a digest that changes when one of the files behind the frames ``numbers`` changes."""
@@ -108,10 +148,10 @@ def index_frames(source: Source, segment: Optional[Tuple[int, int]]) -> FrameInd
     """
     if source.kind == "video":
         about = os.stat(source.path)
-        count = count_frames(source.path, whole=segment is None)
-        if segment is not None and segment[1] - source.first_frame > count:
-            raise BadVideoError(f"its segment ends at frame {segment[1] - 1}, the file holds {count} frames")
-        return FrameIndex(count, {None: (about.st_size, about.st_mtime_ns)})
+        scan = count_frames(source.path, None if segment is None else segment[1] - source.first_frame)
+        if segment is not None and segment[1] - source.first_frame > scan.count:
+            raise BadVideoError(f"its segment ends at frame {segment[1] - 1}, the file holds {scan.count} frames")
+        return FrameIndex(scan.count, {None: (about.st_size, about.st_mtime_ns)}, scan.note)
     with os.scandir(source.path) as found:
         files = {item.name: item for item in found}
     stamps: Dict[Optional[int], Tuple[int, int]] = {}

@@ -13,7 +13,7 @@ import numpy as np
 from clip2om.pipeline.artifact import sha256_file
 from clip2om.pipeline.card import Card, Transform
 from clip2om.pipeline.tensor import TensorSpec
-from clip2om.preprocess.errors import BadVideoError
+from clip2om.preprocess.errors import BadVideoError, is_of_the_run
 from clip2om.preprocess.frames import Frame
 from clip2om.preprocess.sampling import Clip
 from clip2om.preprocess.sources import Source
@@ -152,7 +152,9 @@ def _writer(recipe: Recipe) -> ClipWriter:
 def _crop(frame: Frame, number: int, transform: Transform) -> np.ndarray:
     try:
         return crop_frame(frame, transform)
-    except (OSError, ValueError) as error:
+    except Exception as error:
+        if is_of_the_run(error):
+            raise
         raise BadVideoError(f"frame {number} cannot be transformed ({error})") from None
 
 

@@ -25,6 +25,7 @@ from clip2om.pipeline.frame_names import FrameNames, frame_format
 from clip2om.scripts.dataset import annotation_files
 from clip2om.scripts.dataset.annotation_files import FORMATS, Counted
 from clip2om.scripts.dataset.frame_counts import COMPAT_WORDS, COUNTERS, Answer, Question, count_frames
+from clip2om.scripts.dataset.places import Places
 from clip2om.scripts.dataset.split_files import Listed, Split, kinetics_sizes, read_hmdb51, read_kinetics, read_ucf101
 
 _PROG = "python -m scripts.annotate"
@@ -109,6 +110,7 @@ def _annotate(args: argparse.Namespace) -> int:
     splits = {number: dataset.read(Path(args.splits), number) for number in numbers}
     if not Path(args.frames).is_dir():
         raise RequestError("no such folder", args.frames, "check FRAMES_OR_VIDEOS")
+    args.places = Places(args.frames)
     answers = _count_all([video for split in splits.values() for video in split.videos], args, console)
     _report(answers, args, console)
     # Nothing is written before every split is known to be sound.
@@ -146,10 +148,9 @@ def video_id(file: str, compat: bool) -> str:
 
 
 def _question(video: Listed, args: argparse.Namespace) -> Question:
-    folder = Path(args.frames) / video.folder
-    name = video_id(video.file, args.compat)
+    place = args.places.find(video, video_id(video.file, args.compat))
     compat = args.recipe if args.compat else ""
-    return Question(str(folder / name), str(folder / video.file), args.frame_counter, compat, args.names)
+    return Question(place.frames, place.video, args.frame_counter, compat, args.names)
 
 
 def _count_all(videos: Sequence[Listed], args: argparse.Namespace, console: Console) -> Dict[Question, Answer]:
@@ -204,7 +205,8 @@ def _counted(split: Split, answers: Dict[Question, Answer], args: argparse.Names
         if answer.problem and args.leave_out:
             continue
         frames = None if answer.problem else answer.frames
-        counted[key] = Counted(name, video.label, video.subset, video.folder, frames)
+        inside = args.places.find(video, name).inside
+        counted[key] = Counted(name, video.label, video.subset, video.folder, frames, inside)
     return list(counted.values())
 
 

@@ -14,13 +14,17 @@ _SHORT = {"training": "train", "validation": "val", "testing": "test"}
 
 @dataclass(frozen=True)
 class Counted:
-    """One video of a split: its id, class (None without one), subset, class folder, and its frames, None if unknown."""
+    """One video of a split: its id, class (None without one), subset, class folder, and its frames, None if unknown.
+
+    ``inside`` is the way to it from the folder of the videos where it is not ``<label>/<id>``.
+    """
 
     id: str
     label: Optional[str]
     subset: str
     folder: str
     frames: Optional[int]
+    inside: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ def activitynet(labels: Sequence[str], videos: Sequence[Counted]) -> str:
         if video.frames is not None:
             about["segment"] = [1, video.frames + 1]
         database[video.id] = {"subset": video.subset, "annotations": about}
+        if video.inside is not None:
+            database[video.id]["video_path"] = video.inside
     return json.dumps({"labels": list(labels), "database": database}, ensure_ascii=False) + "\n"
 
 
@@ -68,7 +74,7 @@ def lines(
     for video in videos:
         if video.label is None or not video.frames:
             continue
-        number, path = labels.index(video.label), f"{video.folder}/{video.id}"
+        number, path = labels.index(video.label), video.inside or f"{video.folder}/{video.id}"
         line = f"{path} {video.frames} {number}" if form == "rawframes" else f"{root.rstrip('/')}/{path} {number}"
         found.setdefault(_SHORT[video.subset], []).append(line)
     for texts in found.values():

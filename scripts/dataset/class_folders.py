@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from clip2om.pipeline.errors import RequestError
-from clip2om.pipeline.naming import is_plain_name
+from clip2om.pipeline.naming import VIDEO_SUFFIXES, is_plain_name
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,6 @@ def find_videos(root: Path) -> Videos:
         RequestError: no such folder, no class folder in it, an empty class folder, a name that cannot stand on a line,
             or two videos of one class that differ in their ending alone.
     """
-    # With it comes NumPy, which this command can do without until here.
-    from clip2om.preprocess.sources import VIDEO_SUFFIXES
-
     if not root.is_dir():
         raise RequestError("no such folder", root, "check VIDEOS")
     names: List[str] = []

@@ -17,7 +17,8 @@ from clip2om.pipeline.command import Parser, count, positive, run, split_list
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.facts import usable_cores
-from clip2om.pipeline.frame_names import FrameNames, frame_format
+from clip2om.pipeline.frame_names import FrameNames, jpeg_format
+from clip2om.pipeline.naming import VIDEO_SUFFIXES, written
 from clip2om.scripts.dataset.frame_profiles import PROFILES
 from clip2om.scripts.dataset.jpeg_frames import Settings
 
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from clip2om.scripts.dataset.frame_folder import Outcome, Task
 
 _PROG = "python -m scripts.extract_frames"
-_EXTENSIONS = "avi,mp4,mkv,webm,mov,mpg,m4v"
+_EXTENSIONS = ",".join(suffix[1:] for suffix in VIDEO_SUFFIXES)
 _FFMPEG = "ffmpeg"
+_LISTED = 5
 _EPILOG = f"""profiles:
 {chr(10).join(f"  {name:<20} {profile.names.name(0)}, {profile.words}" for name, profile in PROFILES.items())}
 
@@ -64,8 +66,9 @@ def _parser() -> Parser:
     )
     add("--fps", type=count, metavar="N", help="change the rate (0: keep it)")
     add("--fps-by", choices=("interpolation", "dropping"), help="what --fps does: new frames, or a choice of them")
-    add("--frame-name", type=frame_format, metavar="FORMAT", help="for example image_{:05d}.jpg or 0000{}.jpg")
+    add("--frame-name", type=jpeg_format, metavar="FORMAT", help="for example image_{:05d}.jpg or 0000{}.jpg")
     add("--first-frame", type=count, metavar="N", help="number of the first frame")
+    add("--as-stored", action="store_true", help="do not turn frames as the file says: decord does not (ffmpeg does)")
     add("--swap-red-blue", action="store_true", help="write them swapped, as r2plus1d_mindspore's own tool does")
     add("--extension", default=_EXTENSIONS, metavar="LIST", help=f"video files end so (default: {_EXTENSIONS})")
     add("--workers", type=positive, default=usable_cores(), metavar="N", help="processes (default: one per core)")
@@ -91,6 +94,7 @@ def chosen(args: argparse.Namespace) -> Tuple[Settings, FrameNames]:
         size,
         settings.drop if args.fps_by is None else args.fps_by == "dropping",
         args.swap_red_blue,
+        settings.upright and not args.as_stored,
     )
     if settings.swap and not settings.quality:
         raise RequestError(
@@ -105,7 +109,12 @@ def _extract(args: argparse.Namespace) -> int:
 
     console = Console("extract_frames", args.quiet)
     settings, names = chosen(args)
-    tasks = plan(Path(args.videos), Path(args.output), settings, split_list(args.extension), args.force, names)
+    extensions = split_list(args.extension)
+    others = passed_over(Path(args.videos), extensions)
+    if others:
+        more = f" and {len(others) - _LISTED} more" if len(others) > _LISTED else ""
+        console.warn(f"{len(others)} files that are no videos by their names: {', '.join(others[:_LISTED])}{more}")
+    tasks = plan(Path(args.videos), Path(args.output), settings, extensions, args.force, names)
     with folder_lock(args.output):
         outcomes = _run(tasks, args.workers, console)
     states = [outcome.state for outcome in outcomes]
@@ -148,9 +157,20 @@ def plan(
     if not found:
         raise RequestError(f"no VIDEOS/<class>/*.{{{','.join(extensions)}}}", videos, "check VIDEOS and --extension")
     return [
-        Task(str(path), str(output / label / name), settings, force, names or FrameNames())
+        Task(str(path), str(output / written(label) / written(name)), settings, force, names or FrameNames())
         for (label, name), path in sorted(found.items())
     ]
+
+
+def passed_over(videos: Path, extensions: Sequence[str]) -> List[str]:
+    """Return ``<class>/<name>`` of the files in class folders that end otherwise.
+
+    Raises:
+        RequestError: no such folder.
+    """
+    suffixes = tuple("." + extension.lstrip(".").lower() for extension in extensions)
+    found = (path for path in _files(videos) if not path.name.lower().endswith(suffixes))
+    return [f"{written(path.parent.name)}/{written(path.name)}" for path in found]
 
 
 def _files(videos: Path) -> List[Path]:
@@ -173,7 +193,7 @@ def _run(tasks: Sequence[Task], workers: int, console: Console) -> List[Outcome]
             progress.advance()
     for task in tasks:
         if outcomes[task.video].state == "skipped":
-            console.warn(f"skipped {task.video}: {outcomes[task.video].reason}")
+            console.warn(f"skipped {written(task.video)}: {outcomes[task.video].reason}")
     return [outcomes[task.video] for task in tasks]
 
 

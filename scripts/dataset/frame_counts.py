@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import List
 
 from clip2om.pipeline.frame_names import FrameNames
+from clip2om.pipeline.naming import written
+from clip2om.preprocess.errors import BadVideoError
+from clip2om.preprocess.video_files import count_frames as count_frames_of
+from clip2om.preprocess.video_files import decode_count
 
 COUNTERS = ("auto", "folder", "decode", "packets")
 # Every name that holds the word counts as a frame, unless it starts with a dot.
@@ -71,21 +75,11 @@ def _count_folder(folder: str, found: List[str], names: FrameNames) -> Answer:
 
 
 def _count_video(path: str, decode: bool) -> Answer:
-    """Count decoded frames, or packets of the video stream: much faster, and equal unless the file is damaged."""
-    import av
-
+    """Count the frames of a video file by decoding them, or by its packets where each is proven to be one frame."""
     if not os.path.isfile(path):
         return Answer(0, f"no such file: {path}")
     try:
-        with av.open(path) as container:
-            if not container.streams.video:
-                return Answer(0, f"{path} has no video stream")
-            stream = container.streams.video[0]
-            stream.thread_count = 1
-            if decode:
-                count = sum(1 for _ in container.decode(stream))
-            else:
-                count = sum(1 for packet in container.demux(stream) if packet.size)
-    except av.error.FFmpegError as error:
-        return Answer(0, f"{path} cannot be decoded ({(error.strerror or type(error).__name__).lower()})")
-    return Answer(count, "" if count else f"{Path(path).name} holds no frame")
+        count = decode_count(path) if decode else count_frames_of(path).count
+    except BadVideoError as error:
+        return Answer(0, f"{written(path)}: {error}")
+    return Answer(count, "" if count else f"{written(Path(path).name)} holds no frame")

@@ -12,8 +12,11 @@ from typing import Any, Dict, Optional
 from clip2om.pipeline.artifact import PARTIAL_PREFIX, read_json, sha256_file, write_json
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.frame_names import FrameNames
+from clip2om.pipeline.naming import written
 from clip2om.pipeline.typed import from_dict, to_dict
-from clip2om.scripts.dataset.jpeg_frames import BadVideoError, Settings, jpeg_frames
+from clip2om.preprocess.errors import BadVideoError, is_of_the_run, words
+from clip2om.preprocess.sources import decoder_versions
+from clip2om.scripts.dataset.jpeg_frames import Settings, jpeg_frames
 
 _RECORD = ".frames.json"
 _RECORD_VERSION = 1
@@ -46,13 +49,18 @@ def extract(task: Task) -> Outcome:
         OSError: the disk is full or not writable.
     """
     final = Path(task.folder)
-    origin = {"sha256": sha256_file(task.video), "settings": to_dict(task.settings)}
+    try:
+        origin = {"sha256": sha256_file(task.video), "settings": to_dict(task.settings)}
+    except OSError as error:
+        if is_of_the_run(error):
+            raise
+        return Outcome("skipped", 0, f"cannot be read ({words(error)})")
     count = None if task.force else _frames_of(final, origin, task.names)
     if count is not None:
         return Outcome("kept", count)
     if final.exists() and not _holds_frames_only(final, task.names):
         return Outcome("skipped", 0, f"{final} holds other things than frames, move it away")
-    temporary = final.parent / (PARTIAL_PREFIX + hashlib.sha256(final.name.encode()).hexdigest()[:16])
+    temporary = final.parent / (PARTIAL_PREFIX + hashlib.sha256(os.fsencode(final.name)).hexdigest()[:16])
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
@@ -70,7 +78,13 @@ def _write(task: Task, folder: Path, origin: Dict[str, Any]) -> int:
     for index, data in enumerate(jpeg_frames(task.video, task.settings)):
         _write_file(folder / task.names.name(index), data)
         count = index + 1
-    payload = {**origin, "names": to_dict(task.names), "video": os.path.basename(task.video), "frames": count}
+    payload = {
+        **origin,
+        "names": to_dict(task.names),
+        "video": written(os.path.basename(task.video)),
+        "frames": count,
+        "versions": decoder_versions(["video"]),
+    }
     write_json(folder / _RECORD, "frames", _RECORD_VERSION, payload)
     return count
 

@@ -29,6 +29,8 @@ PROFILES: Dict[str, Profile] = {
         Settings(0, 0, 5, drop=True), FrameNames("{:05d}.jpg"), "original size, 5 frames/s, the ffmpeg tool's quality"
     ),
     "r2plus1d_mindspore": Profile(
-        Settings(0, 95, size=(171, 128)), FrameNames("0000{}.jpg", 0), "171x128, JPEG quality 95, counted from 0"
+        Settings(0, 95, size=(171, 128), upright=False),
+        FrameNames("0000{}.jpg", 0),
+        "171x128, JPEG quality 95, counted from 0, as stored",
     ),
 }

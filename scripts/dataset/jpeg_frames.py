@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Callable, Iterator, Tuple
 
+from clip2om.preprocess.containers import VideoFile, import_av, open_video
+from clip2om.preprocess.errors import BadVideoError
+from clip2om.preprocess.pixels import Turn, turn_of
+from clip2om.preprocess.video_files import check_whole
+
 # What the ffmpeg tool asks of an encoder when the user names no quality.
 _BIT_RATE = 200_000
 _USUAL_RATE = 25
 _MJPEG_FORMATS = "yuvj420p|yuvj422p|yuvj444p"
-# Containers announce placeholders that decode to nothing: so many frames less than announced are no damage.
-_PLACEHOLDERS = 2
-
-
-class BadVideoError(Exception):
-    """The video cannot be used; the message is the reason."""
+# JFIF knows one matrix and one range. Left to itself FFmpeg kept the video's matrix up to version 7.
+_JPEG_COLORS = ":out_color_matrix=bt601:out_range=pc"
+_MICROSECONDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Settings:
         size: Instead of ``side``: width and height, whatever the aspect; (0, 0) for none.
         drop: Reach ``fps`` by dropping and repeating frames, not by motion interpolation.
         swap: Write red as blue and blue as red, as the r2plus1d_mindspore recipe's tool does; Pillow's encoder only.
+        upright: Turn frames as the display matrix says, as the ffmpeg tool and OpenCV do; decord does not.
     """
 
     side: int = 240
@@ -43,6 +46,7 @@ class Settings:
     size: Tuple[int, int] = (0, 0)
     drop: bool = False
     swap: bool = False
+    upright: bool = True
 
 
 def jpeg_frames(path: str, settings: Settings) -> Iterator[bytes]:
@@ -51,20 +55,14 @@ def jpeg_frames(path: str, settings: Settings) -> Iterator[bytes]:
     Raises:
         BadVideoError: the file cannot be opened or decoded, is cut off, or holds no frame.
     """
-    import av
-
-    count = 0
-    try:
-        with av.open(path) as container:
-            for frame in _filtered(container, settings):
-                if not count:
-                    encode = _pillow(settings) if settings.quality else _mjpeg(frame, _rate(container, settings))
-                yield encode(frame)
-                count += 1
-    except av.error.FFmpegError as error:
-        reason = error.strerror or type(error).__name__
-        raise BadVideoError(f"cannot be decoded after {count} frames ({reason.lower()})") from None
-    if not count:
+    check_whole(path)
+    encode = None
+    with open_video(path) as video:
+        for frame in _filtered(video, settings):
+            if encode is None:
+                encode = _pillow(settings) if settings.quality else _mjpeg(frame, _rate(video, settings))
+            yield encode(frame)
+    if encode is None:
         raise BadVideoError("holds no frame")
 
 
@@ -76,50 +74,67 @@ def scaled(width: int, height: int, side: int) -> str:
     return f"-1:{side}" if width > height else f"{side}:-1"
 
 
-def _filtered(container: Any, settings: Settings) -> Iterator[Any]:
-    import av
-
-    if not container.streams.video:
-        raise BadVideoError("has no video stream")
-    stream = container.streams.video[0]
-    # One thread each: the worker processes already use every core.
-    stream.thread_count = 1
-    graph = _graph(stream, settings)
-    for frame in _decoded(container, stream):
+def _filtered(video: VideoFile, settings: Settings) -> Iterator[Any]:
+    """Yield the frames as the filters give them; these are opened anew where frames change their size or format."""
+    av = import_av()
+    graph, kind = None, None
+    for frame in video.frames():
+        found = (frame.format.name, frame.width, frame.height)
+        if graph is None or found != kind:
+            if graph is not None:
+                yield from _rest(av, graph)
+            graph, kind = _graph(frame, settings), found
+        _shift(video, frame)
         graph.push(frame)
-        while True:
-            try:
-                yield graph.pull()
-            except (av.error.BlockingIOError, av.error.EOFError):
-                break
+        yield from _ready(av, graph)
+    if graph is not None:
+        yield from _rest(av, graph)
 
 
-def _decoded(container: Any, stream: Any) -> Iterator[Any]:
-    """Yield the frames, then None, which tells the filters that no more will come."""
-    count = 0
-    for count, frame in enumerate(container.decode(stream), start=1):
-        if frame.is_corrupt:
-            raise BadVideoError(f"frame {count} is corrupt")
-        yield frame
-    if count < stream.frames - _PLACEHOLDERS:
-        raise BadVideoError(f"is cut off: {count} of {stream.frames} frames decode")
-    if count:
-        yield None
+def _shift(video: VideoFile, frame: Any) -> None:
+    """Count time from the file's beginning, as the ffmpeg tool does: transport streams begin anywhere."""
+    start = video.container.start_time
+    if frame.pts is not None and start and frame.time_base:
+        frame.pts -= round(Fraction(start, _MICROSECONDS) / frame.time_base)
 
 
-def _graph(stream: Any, settings: Settings) -> Any:
-    import av
+def _ready(av: Any, graph: Any) -> Iterator[Any]:
+    while True:
+        try:
+            yield graph.pull()
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return
 
-    graph = av.filter.Graph()
-    chain = [graph.add_buffer(template=stream)]
+
+def _rest(av: Any, graph: Any) -> Iterator[Any]:
+    """Tell the filters that no more frames will come, and yield what they still have."""
+    graph.push(None)
+    yield from _ready(av, graph)
+
+
+def _graph(frame: Any, settings: Settings) -> Any:
+    """Return filters for frames like the first one: what the header says of them need not be so."""
+    graph = import_av().filter.Graph()
+    chain = [
+        graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1, 1000)
+        )
+    ]
+    turn = turn_of(frame) if settings.upright else Turn()
+    chain += [graph.add(*filter_.split("=")) for filter_ in turn.filters()]
+    width, height = (frame.height, frame.width) if turn.swap else (frame.width, frame.height)
+    # The last scaling turns the colours into JPEG's, by the matrix and the range that the frame names.
+    colors = "" if settings.quality else _JPEG_COLORS
+    last = "" if settings.fps else colors
     if settings.size != (0, 0):
         # Bilinear gives the bytes of decord's built-in resize, with which the r2plus1d_mindspore recipe decodes.
-        chain.append(graph.add("scale", f"{settings.size[0]}:{settings.size[1]}:flags=bilinear"))
+        chain.append(graph.add("scale", f"{settings.size[0]}:{settings.size[1]}:flags=bilinear{last}"))
     elif settings.side:
-        size = scaled(stream.codec_context.width, stream.codec_context.height, settings.side)
-        chain.append(graph.add("scale", f"{size}:flags=bicubic"))
+        chain.append(graph.add("scale", f"{scaled(width, height, settings.side)}:flags=bicubic{last}"))
     if settings.fps:
         chain.append(graph.add("fps" if settings.drop else "minterpolate", f"fps={settings.fps}"))
+    if settings.fps or len(chain) == 1 + len(turn.filters()):
+        chain.append(graph.add("scale", f"flags=bicubic{colors}"))
     chain.append(graph.add("format", "rgb24" if settings.quality else _MJPEG_FORMATS))
     chain.append(graph.add("buffersink"))
     for before, after in zip(chain, chain[1:]):
@@ -128,8 +143,8 @@ def _graph(stream: Any, settings: Settings) -> Any:
     return graph
 
 
-def _rate(container: Any, settings: Settings) -> Fraction:
-    return Fraction(settings.fps or container.streams.video[0].average_rate or _USUAL_RATE)
+def _rate(video: VideoFile, settings: Settings) -> Fraction:
+    return Fraction(settings.fps or video.stream.average_rate or _USUAL_RATE)
 
 
 def _mjpeg(first: Any, rate: Fraction) -> Callable[[Any], bytes]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.texts import read_lines
 
 _HMDB51_SUBSETS = {"0": None, "1": "training", "2": "validation"}
 _HMDB51_TODO = "give the folder of HMDB51's <label>_test_split<k>.txt files"
@@ -17,7 +18,12 @@ _UCF101_TODO = "give the folder of UCF101's classInd.txt, trainlist0k.txt and te
 
 _KINETICS_SUBSETS = {"train": "training", "val": "validation", "test": "testing"}
 _KINETICS_FILE = re.compile(r"kinetics-(\d+)_train\.csv")
-_KINETICS_TODO = "give the folder of Kinetics' kinetics-<N>_train.csv, kinetics-<N>_val.csv and, if any, _test.csv"
+_KINETICS_TODO = (
+    "give the folder of Kinetics' kinetics-<N>_train.csv, kinetics-<N>_val.csv and, if any, _test.csv, "
+    "or of train.csv and val.csv"
+)
+# The names under which CVDF and the archives of DeepMind hand them on.
+_KINETICS_NAMES = {"train": ("train",), "val": ("val", "validate", "validation"), "test": ("test",)}
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,8 @@ def kinetics_sizes(folder: Path) -> List[int]:
     """
     found = [_KINETICS_FILE.fullmatch(path.name) for path in _folder(folder, _KINETICS_TODO).iterdir()]
     sizes = sorted(int(match[1]) for match in found if match)
+    if not sizes and (folder / "train.csv").is_file():
+        return [len({row["label"] for _, row in _rows(folder / "train.csv", labelled=True)})]
     if not sizes:
         raise RequestError("holds no kinetics-<N>_train.csv", folder, _KINETICS_TODO)
     return sizes
@@ -112,7 +120,7 @@ def read_kinetics(folder: Path, number: int) -> Split:
     labels: Dict[str, None] = {}
     videos: List[Listed] = []
     for stem, subset in _KINETICS_SUBSETS.items():
-        path = folder / f"kinetics-{number}_{stem}.csv"
+        path = _kinetics_file(folder, number, stem)
         if stem == "test" and not path.is_file():
             continue
         for line, row in _rows(path, labelled=stem != "test"):
@@ -120,15 +128,22 @@ def read_kinetics(folder: Path, number: int) -> Split:
             if label is not None and stem == "train":
                 labels.setdefault(label)
             elif label is not None and label not in labels:
-                raise RequestError(f"line {line}: label {label!r} is not in kinetics-{number}_train.csv", path)
+                raise RequestError(f"line {line}: label {label!r} is not among those of training", path)
             times = "_".join(_seconds(row[key], key, path, line) for key in ("time_start", "time_end"))
             videos.append(Listed(label, f"{_plain(row['youtube_id'], path, line)}_{times}.mp4", subset))
     return Split(list(labels), videos)
 
 
+def _kinetics_file(folder: Path, number: int, stem: str) -> Path:
+    """Return the file of a subset: of Kinetics' own name, or of a short one where there is no other."""
+    own = folder / f"kinetics-{number}_{stem}.csv"
+    short = (folder / f"{name}.csv" for name in _KINETICS_NAMES[stem])
+    return own if own.is_file() else next((path for path in short if path.is_file()), own)
+
+
 def _rows(path: Path, labelled: bool) -> Iterator[Tuple[int, Dict[str, str]]]:
     """Yield (line number, row by column) of a CSV file with the columns that are needed."""
-    lines = csv.DictReader(_text(path, _KINETICS_TODO).splitlines())
+    lines = csv.DictReader(read_lines(path, _KINETICS_TODO))
     needed = [*(["label"] if labelled else []), "youtube_id", "time_start", "time_end"]
     missing = [column for column in needed if column not in (lines.fieldnames or [])]
     if missing:
@@ -160,17 +175,8 @@ def _ucf101_labels(path: Path) -> List[str]:
 
 def _lines(path: Path) -> Iterator[Tuple[int, Sequence[str]]]:
     """Yield (line number, words) of the lines that are not blank."""
-    lines = _text(path, _UCF101_TODO).splitlines()
+    lines = read_lines(path, _UCF101_TODO)
     return ((number, line.split()) for number, line in enumerate(lines, start=1) if line.strip())
-
-
-def _text(path: Path, todo: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise RequestError("no such file", path, todo) from None
-    except UnicodeDecodeError:
-        raise RequestError("is not a text file in UTF-8", path) from None
 
 
 def _plain(file: str, path: Path, line: int) -> str:

@@ -20,6 +20,7 @@ from typing import Dict, List, Optional, Sequence
 from clip2om.pipeline.command import Parser, count, fraction, run
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.texts import read_lines
 from clip2om.scripts.dataset.class_folders import Division, class_numbers, divide, find_videos
 
 _PROG = "python -m scripts.split_folders"
@@ -126,12 +127,7 @@ def _write_lists(videos: Path, output: Path, args: argparse.Namespace, console: 
 
 def _read_labels(path: Path) -> List[str]:
     """Read class names, one per line, with or without a number before them."""
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except FileNotFoundError:
-        raise RequestError("no such file", path, "check --labels") from None
-    except UnicodeDecodeError:
-        raise RequestError("is not a text file in UTF-8", path) from None
+    lines = [line.strip() for line in read_lines(path, "check --labels") if line.strip()]
     numbered = [line.partition(" ") for line in lines]
     if all(number == str(place) and name for place, (number, _, name) in enumerate(numbered, 1)):
         lines = [name.strip() for _, _, name in numbered]

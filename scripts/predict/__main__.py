@@ -150,6 +150,7 @@ def _check_card(card: Card, record: CompiledRecord, folder: Path) -> None:
 
 def _labels(path: Optional[str], card: Card) -> List[str]:
     from clip2om.pipeline.artifact import load_json
+    from clip2om.pipeline.texts import read_lines
 
     labels: List[str]
     if path is None:
@@ -159,10 +160,9 @@ def _labels(path: Optional[str], card: Card) -> List[str]:
         labels = content.get("labels", []) if isinstance(content, dict) else content
         if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
             raise RequestError("holds no list of labels", path, "pass an annotation file, or one label per line")
-    elif Path(path).is_file():
-        labels = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
     else:
-        raise RequestError("no such file", path, "pass --labels FILE with one class name per line")
+        todo = "pass --labels FILE with one class name per line"
+        labels = [line.strip() for line in read_lines(path, todo) if line.strip()]
     if len(labels) != card.model.classes:
         raise RequestError(
             f"{len(labels)} labels for {card.model.classes} classes", path or card.path, "pass --labels FILE"

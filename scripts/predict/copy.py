@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from clip2om.pipeline.artifact import replacing
 from clip2om.pipeline.errors import RequestError
+from clip2om.preprocess.containers import import_av
 from clip2om.preprocess.frames import as_image
 from clip2om.preprocess.sources import Source, index_frames
-from clip2om.preprocess.video_files import import_av
 from clip2om.scripts.predict.scores import Prediction, top_of
 from clip2om.scripts.predict.sources import Video
 

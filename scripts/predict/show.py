@@ -37,8 +37,8 @@ class Show:
         if not self.timeline:
             return
         top = top_of([clip.logits], self.k, self.activation)
-        rate = prediction.video.rate
-        seconds = [round((clip.first - 1) / rate, 3), round(clip.last / rate, 3)] if rate else None
+        times = prediction.video.times
+        seconds = [round(edge, 3) for edge in times.span(clip.first, clip.last)] if times else None
         if self.as_json:
             place = {"first": clip.first, "last": clip.last, "seconds": seconds}
             self._json(
@@ -52,6 +52,8 @@ class Show:
     def video(self, prediction: Prediction) -> None:
         """Show a video that is done."""
         video, top = prediction.video, prediction.top(self.k, self.activation)
+        if video.note:
+            self.console.warn(f"{_one_line(video.path)} {video.note}")
         if video.reason:
             self.console.warn(f"{_one_line(video.path)}: {video.reason}")
         if self.as_json:

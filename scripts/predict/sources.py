@@ -6,17 +6,20 @@ import sys
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Iterator, List, Optional, Sequence, Tuple
+from typing import BinaryIO, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.naming import is_video
 from clip2om.pipeline.tensor import TensorSpec
+from clip2om.preprocess.containers import open_video
 from clip2om.preprocess.errors import BadVideoError
+from clip2om.preprocess.pixels import RgbConverter
 from clip2om.preprocess.sampling import Sampler
-from clip2om.preprocess.sources import Source, index_frames, is_video
-from clip2om.preprocess.video_files import import_av
+from clip2om.preprocess.sources import Source, index_frames
+from clip2om.preprocess.video_files import FrameTimes, Stamps, scan_times
 from clip2om.preprocess.worker import iter_clips, recipe_of
 
 STREAM = "-"
@@ -37,13 +40,17 @@ class Video:
 
     Attributes:
         source: Where its frames are; None for the stream.
-        rate: Frames per second; None where the frames do not tell (folders).
+        times: When each frame is shown; None where the frames do not tell (folders).
+        rate: Frames per second on the average, likewise.
+        note: What a person should know of how it was read, else empty.
     """
 
     path: str
     source: Optional[Source]
+    times: Optional[FrameTimes] = None
     rate: Optional[float] = None
     reason: Optional[str] = field(default=None)
+    note: str = ""
 
 
 def find_videos(paths: Sequence[str], card: Card) -> List[Video]:
@@ -61,8 +68,7 @@ def read_clips(video: Video, card: Card, tensor: TensorSpec, sampler: Sampler) -
         if video.source is None:
             yield from _stream_clips(video, card, tensor, sys.stdin.buffer)
         else:
-            video.rate = _rate(video.source)
-            yield from _file_clips(video.source, card, tensor, sampler)
+            yield from _file_clips(video, video.source, card, tensor, sampler)
     except BadVideoError as reason:
         video.reason = str(reason)
 
@@ -71,25 +77,36 @@ def _find(path: str, card: Card) -> Iterator[Video]:
     if path == STREAM:
         yield Video("standard input", None)
         return
-    frame_name, first = card.dataset.frame_name, card.dataset.first_frame
-    place = Path(path)
+    names, place = card.dataset, Path(path)
+    frame_name, first = names.frame_name, names.first_frame
     if place.is_file():
-        yield Video(path, Source("video", path, frame_name, first))
+        yield Video(path, Source("video", path, frame_name, first, names.turn_videos))
         return
     if (place / frame_name.format(first)).is_file():
-        yield Video(path, Source("frames", path, frame_name, first))
+        yield Video(path, Source("frames", path, frame_name, first, names.turn_frames))
         return
     inside = sorted(place.iterdir()) if place.is_dir() else []
     usable = [item for item in inside if is_video(item.name) or (item / frame_name.format(first)).is_file()]
     if not usable:
-        raise RequestError("is no video and no folder of videos", path, "pass video files or folders of them")
+        raise RequestError(
+            f"is no video, no folder of videos and no folder of frames ({frame_name.format(first)} is not in it)",
+            path,
+            "pass video files, folders of them, or name the frames with --set dataset.frame_name=...",
+        )
     for item in usable:
         yield from _find(str(item), card)
 
 
-def _file_clips(source: Source, card: Card, tensor: TensorSpec, sampler: Sampler) -> Iterator[PlacedClip]:
+def _file_clips(video: Video, source: Source, card: Card, tensor: TensorSpec, sampler: Sampler) -> Iterator[PlacedClip]:
     first = source.first_frame
-    clips = sampler.clips(first, first + index_frames(source, None).count)
+    if source.kind == "video":
+        scan = scan_times(source.path)
+        count, video.times, video.rate, video.note = scan.count, scan.times, scan.rate, scan.note
+    else:
+        count = index_frames(source, None).count
+    if not count:
+        raise BadVideoError("it has no frames")
+    clips = sampler.clips(first, first + count)
     made = iter_clips(source, clips, recipe_of(card, tensor))
     # An item of several clips is one video's or nobody's.
     ordered = iter(sorted(made, key=lambda pair: pair[0])) if "K" in tensor.layout else made
@@ -102,7 +119,7 @@ def _stream_clips(video: Video, card: Card, tensor: TensorSpec, stream: BinaryIO
     rule = replace(card.clips, start="first", count=1, order="numeric", stride=card.clips.frames)
     span = rule.span if rule.sampler == "spread" else rule.frames
     sampler, recipe = Sampler(rule, card.dataset.frame_name), recipe_of(card, tensor)
-    frames, done = _decode(video, stream), 0
+    frames, done = _decode(video, stream, card.dataset.turn_videos), 0
     while True:
         held = _Held(list(islice(frames, span)))
         if not held.frames:
@@ -126,30 +143,15 @@ class _Held:
         return ((number, self.frames[number - 1]) for number in numbers)
 
 
-def _decode(video: Video, stream: BinaryIO) -> Iterator[np.ndarray]:
-    av = import_av()
+def _decode(video: Video, stream: BinaryIO, upright: bool) -> Iterator[np.ndarray]:
+    """Yield the frames of a stream as they arrive, and keep when they are shown."""
+    converter, stamps = RgbConverter(upright), Stamps()
     try:
-        with av.open(stream) as container:
-            found = container.streams.video[0]
-            video.rate = _float(found.average_rate)
-            for frame in container.decode(found):
-                yield frame.to_ndarray(format="rgb24")
-    except (av.error.FFmpegError, IndexError) as error:
-        why = getattr(error, "strerror", None) or error
-        hint = "" if video.rate else ": a pipe takes what needs no seeking, for example -f mpegts or -f matroska"
-        raise BadVideoError(f"cannot be decoded any further ({why}){hint}") from None
-
-
-def _rate(source: Source) -> Optional[float]:
-    if source.kind != "video":
-        return None
-    av = import_av()
-    try:
-        with av.open(source.path) as container:
-            return _float(container.streams.video[0].average_rate)
-    except (av.error.FFmpegError, IndexError):
-        return None  # what is wrong with it is told when it is read
-
-
-def _float(rate: Any) -> Optional[float]:
-    return float(rate) if rate else None
+        with open_video(stream) as opened:
+            for frame in opened.frames():
+                stamps.add(frame)
+                video.times, video.rate, video.note = stamps.times(opened.rate), opened.rate, opened.note
+                yield converter.pixels(frame).copy()
+    except BadVideoError as error:
+        hint = "" if stamps.count else ": a pipe takes what needs no seeking, for example -f mpegts or -f matroska"
+        raise BadVideoError(f"{error}{hint}") from None

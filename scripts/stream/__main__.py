@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from clip2om.pipeline.records import CompiledRecord
     from clip2om.preprocess.plan import Plan
 
+_LISTED = 20
 _DTYPES = ("float32", "uint8")
 _EXAMPLE = "python -m scripts.stream --model 3d_resnet --video-path videos --annotation-path hmdb51_1.json -k 5"
 
@@ -78,6 +79,8 @@ def _stream(args: argparse.Namespace) -> int:
     options = Options(arithmetic(args.precision, record, compiled), args.streams, args.requests)
     plan = _plan(args, card, record, compiled)
     _announce(plan, console)
+    for note in plan.notes[:_LISTED]:
+        console.warn(note)
     with folder_lock(output):
         _carry_out(args, card, plan, compiled, record, options, output, console)
     return _count(args, output)

@@ -22,6 +22,8 @@ from clip2om.scripts.stream.worker import Decode, begin, decode
 _LOOK_S = 0.05
 # Videos handed out beforehand, per worker: they last while the engine keeps the parent waiting.
 _AHEAD = 16
+# No batch has this number: there is room for every one of them.
+_NEVER = 1 << 62
 # Memory for batches on their way, unless a single one is larger.
 _RING_BYTES = 256 << 20
 
@@ -38,7 +40,7 @@ class Feeder:
     """Decodes the videos of a plan into the batches ``todo`` and gives these out one after the other.
 
     Attributes:
-        bad: Videos that turned out unusable, with the reason.
+        bad: Videos that turned out unusable since :meth:`begin`, with the reason.
         spent: What the workers did with their time.
         workers: Number of processes.
     """
@@ -71,9 +73,13 @@ class Feeder:
                 self._ring.stop()
                 self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def begin(self, todo: Sequence[int]) -> None:
-        """Begin to decode what the batches ``todo`` of the plan are made of."""
+    def begin(self, plan: Plan, todo: Sequence[int]) -> None:
+        """Begin to decode what the batches ``todo`` of a plan are made of; of the one before nothing is in work."""
+        self._plan = plan
         self._todo = list(todo)
+        self.bad = {}
+        self._released = 0
+        self._ring.release(0)
         self._missing = {number: self._plan.files[file].clips for number, file in enumerate(self._todo)}
         place = {file: number for number, file in enumerate(self._todo)}
         self._waiting = (
@@ -86,16 +92,34 @@ class Feeder:
     def feeds(self) -> Generator[np.ndarray, None, None]:
         """Yield every batch, in order, as soon as it is whole; it stays as it is until :meth:`release`.
 
+        At the first video that proves bad it ends: that one's slots are to be another's.
+
         Raises:
             RequestError: a worker died.
         """
         spec = self._plan.tensor
         for number, file in enumerate(self._todo):
-            while self._missing[number]:
+            while self._missing[number] and not self.bad:
                 self._listen()
+            if self.bad:
+                return
             batch = self._ring.batch(number)
             batch.reshape(spec.clips, -1)[self._plan.files[file].clips :] = 0
             yield batch
+
+    def abandon(self) -> None:
+        """Let the workers get rid of what they have in work, and forget it."""
+        self._waiting = iter(())
+        self._ring.release(_NEVER)
+        for future in self._running:
+            future.cancel()
+        while not all(future.done() for future in self._running):
+            self._listen()
+        # What they have told is in the pipe when they are done.
+        while told := self._ring.notes(0):
+            for note in told:
+                self._take(note)
+        self._running = []
 
     def release(self) -> None:
         """Give the oldest batch that was handed out free."""
@@ -123,7 +147,8 @@ class Feeder:
     def _listen(self) -> None:
         for note in self._ring.notes(_LOOK_S):
             self._take(note)
-        self._submit()
+        if not self.bad:
+            self._submit()
 
     def _take(self, note: Note) -> None:
         self.spent.decoding += note.busy_s
@@ -132,8 +157,9 @@ class Feeder:
             self._missing[note.batch] -= note.count
         elif note.video is not None:
             video = self._plan.videos[note.video]
+            if video.entry.id not in self.bad:
+                self._refuse(video.entry.id, video.source.path, note.reason)
             self.bad[video.entry.id] = note.reason
-            self._refuse(video.entry.id, video.source.path, note.reason)
 
 
 def _places(video: PlannedVideo, place: Dict[int, int]) -> tuple:
@@ -153,7 +179,8 @@ def _depth(plan: Plan, workers: int, in_flight: int) -> int:
     for video in plan.videos:
         ends = [max(clip.frames) for clip in video.clips]
         if ends != sorted(ends):
-            wanted = max(wanted, least + video.clips[-1].file - video.clips[0].file)
+            # One more where the slots move, because a video before it proves bad.
+            wanted = max(wanted, least + 1 + video.clips[-1].file - video.clips[0].file)
     return wanted
 
 

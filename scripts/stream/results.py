@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, List, Set, Tuple
+from typing import Any, Dict, List, Mapping, Tuple
 
 from clip2om.infer.engines.base import Backend, Result
 from clip2om.infer.groups import Group
@@ -25,8 +25,10 @@ from clip2om.pipeline.manifest import FILE_NAME, BatchFile, Manifest, read_manif
 from clip2om.pipeline.records import CompiledRecord, Summary, find_record, write_record
 from clip2om.pipeline.undisturbed import undisturbed
 from clip2om.preprocess.build import manifest_of
-from clip2om.preprocess.journal import DoneFile, Journal
-from clip2om.preprocess.plan import Plan
+from clip2om.preprocess.folder import known_bad, reasons
+from clip2om.preprocess.journal import BadVideo, DoneFile, Item, Journal
+from clip2om.preprocess.plan import Plan, kinds_of
+from clip2om.preprocess.sources import decoder_versions
 
 BATCHES, SCORES, RESULTS = "batches", "scores", "results"
 
@@ -43,28 +45,42 @@ class Results:
     """The output folder of a stream: ``batches``, ``scores`` and ``results`` are the folders in it."""
 
     def __init__(self, root: Path, card: Card, plan: Plan, model: Model, engine: Backend, fresh: bool) -> None:
-        self._card, self._plan, self._model, self._engine = card, plan, model, engine
+        self._card, self._asked, self._model, self._engine = card, plan, model, engine
         self.batches, self.scores, self.results = root / BATCHES, root / SCORES, root / RESULTS
         self._batch_journal, self._score_journal = Journal(self.batches), ScoreJournal(self.scores)
         self._identity = Identity(model.record.sha256, engine.name, engine.version(), engine.precision)
         self._files = ScoreFolder(self.scores, len(model.record.outputs), plan.tensor.clips)
-        self._members = _members(plan)
         self._done: Dict[int, DoneFile] = {}
         self._entries: Dict[int, Entry] = {}
         self._scored = self._score_journal.read()
         self._former = find_record(self.scores / SUMMARY, Summary)
+        self._versions = decoder_versions(kinds_of(plan.videos))
+        earlier = self._batch_journal.read()
+        self.bad: Dict[str, BadVideo] = {} if fresh else known_bad(plan, earlier.bad)
+        self.plan = plan.without(reasons(self.bad))
         if not fresh:
-            self._keep()
+            self._keep(earlier.done)
 
     @property
     def todo(self) -> List[int]:
         """Numbers of the planned batches that have no scores yet."""
-        return [number for number in range(len(self._plan.files)) if number not in self._done]
+        return [number for number in range(len(self.plan.files)) if number not in self._done]
 
-    @property
-    def bad(self) -> Dict[str, str]:
-        """Videos that turned out unusable while the finished batches were made, with the reason."""
-        return {name: reason for item in self._done.values() for name, reason in item.bad.items()}
+    def leave_out(self, bad: Mapping[str, str]) -> None:
+        """Give the places of videos that proved bad, by id with the reason, to the others."""
+        for video in self.plan.videos:
+            if video.entry.id in bad:
+                name = video.entry.id
+                self.bad[name] = BadVideo(name, self.plan.key_of(video), bad[name])
+        self.plan = self._asked.without(reasons(self.bad))
+        keys = {number: file.key for number, file in enumerate(self.plan.files)}
+        gone = [number for number, item in self._done.items() if item.key != keys.get(number)]
+        with undisturbed():
+            self._files.withdraw({file.name for number in gone for file in self._entries[number].files})
+            for number in gone:
+                del self._done[number], self._entries[number]
+            self._batch_journal.begin(self._items(), set())
+            self._score_journal.start(self._identity, [self._entries[number] for number in sorted(self._entries)])
 
     def is_whole(self) -> bool:
         """True where an earlier run has done everything and nothing has changed since, the labels included."""
@@ -83,27 +99,26 @@ class Results:
         owned = set(self._scored.names if self._scored else ())
         owned |= {file.name for file in self._former.files} if self._former else set()
         self._files.withdraw(owned - kept)
-        self._batch_journal.begin(self._done.values(), set())
+        self._batch_journal.begin(self._items(), set())
         self._score_journal.start(self._identity, list(self._entries.values()))
 
-    def add(self, number: int, digest: str, result: Result, bad: Dict[str, str]) -> None:
+    def add(self, number: int, digest: str, result: Result) -> None:
         """Write the scores of a batch and record both.
 
         Args:
             number: Of the planned batch.
             digest: SHA-256 of what was fed.
             result: What the engine made of it.
-            bad: All videos that turned out unusable so far, with the reason.
         """
-        planned = self._plan.files[number]
-        mine = {name: reason for name, reason in bad.items() if name in self._members[number]}
+        planned = self.plan.files[number]
+        done = DoneFile(planned.name, planned.key, digest, self._versions)
         # Scores are written and recorded, or neither.
         with undisturbed():
             entry = self._files.write(self._group(number, digest), result.outputs)
             self._score_journal.add(entry)
-            self._batch_journal.add(DoneFile(planned.name, planned.key, digest, mine))
+            self._batch_journal.add(done)
         self._entries[number] = entry
-        self._done[number] = DoneFile(planned.name, planned.key, digest, mine)
+        self._done[number] = done
 
     def end(self, made: List[int], clock: Clock, warmup: Tuple[int, float], settings: Dict[str, Any]) -> Manifest:
         """Write manifest and summary, which say that the folder is whole, and return the manifest.
@@ -111,11 +126,11 @@ class Results:
         Raises:
             RequestError: no video can be used.
         """
-        manifest = self._manifest()
-        if not manifest.videos:
-            first = manifest.skipped[0]
+        self._batch_journal.end(self._items())
+        if not self.plan.videos:
+            first = self.plan.skipped[0]
             raise RequestError(f"no video can be used: {first.id!r}: {first.reason}, and so on", self.batches)
-        self._batch_journal.end(self._done[number] for number in sorted(self._done))
+        manifest = self._manifest()
         write_manifest(self.batches, manifest)
         groups = [Group((file,), manifest.tensor.clips) for file in manifest.files]
         digest = sha256_file(self.batches / FILE_NAME)
@@ -137,33 +152,25 @@ class Results:
         return manifest
 
     def _manifest(self) -> Manifest:
-        digests = {item.name: item.sha256 for item in self._done.values()}
-        return manifest_of(self._card, self._plan, digests, self.bad)
+        return manifest_of(self._card, self.plan, {item.name: item for item in self._done.values()})
 
-    def _keep(self) -> None:
+    def _items(self) -> List[Item]:
+        return [*self.bad.values(), *(self._done[number] for number in sorted(self._done))]
+
+    def _keep(self, made: Mapping[str, DoneFile]) -> None:
         """Take over the batches of earlier runs that were made from the same files and scored by the same model."""
-        made, scored = self._batch_journal.read().done, self._scored
+        scored = self._scored
         if scored is None or scored.identity != self._identity:
             return
-        for number, planned in enumerate(self._plan.files):
+        for number, planned in enumerate(self.plan.files):
             item = made.get(planned.name)
             if item is None or item.key != planned.key:
                 continue
             group = self._group(number, item.sha256)
             for entry in self._files.still_whole([group], scored):
-                mine = {name: reason for name, reason in item.bad.items() if name in self._members[number]}
-                self._done[number] = replace(item, bad=mine)
+                self._done[number] = item
                 self._entries[number] = entry
 
     def _group(self, number: int, digest: str) -> Group:
-        planned, tensor = self._plan.files[number], self._plan.tensor
+        planned, tensor = self.plan.files[number], self.plan.tensor
         return Group((BatchFile(planned.name, tensor.nbytes, planned.clips, digest),), tensor.clips)
-
-
-def _members(plan: Plan) -> List[Set[str]]:
-    """Return the ids of the videos with clips in each batch."""
-    members: List[Set[str]] = [set() for _ in plan.files]
-    for video in plan.videos:
-        for clip in video.clips:
-            members[clip.file].add(video.entry.id)
-    return members

@@ -7,7 +7,7 @@ import hashlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Generator, List
+from typing import Generator, Iterator, List, Sequence, Set
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from clip2om.infer.execute import warm_up
 from clip2om.infer.measure import Clock
 from clip2om.infer.report import show
 from clip2om.pipeline.card import Card
-from clip2om.pipeline.console import Console
+from clip2om.pipeline.console import Console, Progress
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.facts import usable_cores
 from clip2om.pipeline.records import Summary, read_record
@@ -52,14 +52,16 @@ def stream(
         if engine.requests > in_flight:
             raise RequestError(f"the engine wants {engine.requests} batches in flight", "--requests", "pass a number")
         results = Results(output, card, plan, model, engine, args.force)
-        made = results.todo
-        if len(made) < len(plan.files):
-            console.say(f"{len(plan.files) - len(made)} of {len(plan.files)} batches are kept from an earlier run")
-        feeder.begin(made)
-        warmup = warm_up(engine, plan.tensor, args.warmup) if made else (0, 0.0)
+        if args.strict and results.bad:
+            name, bad = next(iter(results.bad.items()))
+            raise RequestError(bad.reason, f"video {name!r}", "leave out --strict to skip it")
+        kept = len(results.plan.files) - len(results.todo)
+        if kept:
+            console.say(f"{kept} of {len(results.plan.files)} batches are kept from an earlier run")
+        warmup = warm_up(engine, plan.tensor, args.warmup) if results.todo else (0, 0.0)
         results.begin()
         clock = Clock(covers=_COVERS)
-        _run(feeder, engine, results, plan, made, clock, console)
+        made = _run(feeder, engine, results, clock, console)
         manifest = results.end(made, clock, warmup, engine.settings())
     for item in manifest.skipped:
         console.say(f"skipped {item.id!r}: {item.reason}")
@@ -69,30 +71,57 @@ def stream(
         console.result(_where(feeder, clock))
 
 
-def _run(
-    feeder: Feeder, engine: Engine, results: Results, plan: Plan, made: List[int], clock: Clock, console: Console
-) -> None:
-    digests: List[Future[str]] = []
-    total = sum(plan.files[number].clips for number in made)
+def _run(feeder: Feeder, engine: Engine, results: Results, clock: Clock, console: Console) -> List[int]:
+    """Make and score what is not done, and return its numbers; begin again where a video that proved bad was."""
+    made: Set[int] = set()
 
     def note() -> str:
         return _where(feeder, clock)
 
     # A digest takes as long as a fast device needs for a batch, so that is another thread's work.
-    with ThreadPoolExecutor(2) as pool, console.progress(total, "clips", note) as progress:
+    with ThreadPoolExecutor(2) as pool, console.progress(_clips(results), "clips", note) as progress:
+        while results.todo:
+            todo = results.todo
+            feeder.begin(results.plan, todo)
+            made |= set(_once(feeder, engine, results, todo, clock, pool, progress))
+            if not feeder.bad:
+                break
+            feeder.abandon()
+            results.leave_out(feeder.bad)
+            progress.remain(_clips(results))
+    # What was made and is no longer in the plan counts for nothing.
+    return sorted(made & set(range(len(results.plan.files))))
 
-        def feeds() -> Generator[np.ndarray, None, None]:
-            for batch in feeder.feeds():
-                digests.append(pool.submit(_digest, batch))
-                yield batch
 
-        source = feeds()
-        with closing(source), closing(engine.infer(source)) as found:
-            for place, (number, result) in enumerate(zip(made, found)):
-                results.add(number, digests[place].result(), result, feeder.bad)
-                feeder.release()
-                clock.add(result.start, result.end, result.compute_ms)
-                progress.advance(plan.files[number].clips)
+def _once(
+    feeder: Feeder,
+    engine: Engine,
+    results: Results,
+    todo: Sequence[int],
+    clock: Clock,
+    pool: ThreadPoolExecutor,
+    progress: Progress,
+) -> Iterator[int]:
+    """Score the batches ``todo`` until a video proves bad, and yield the numbers of those that have scores."""
+    digests: List[Future[str]] = []
+
+    def feeds() -> Generator[np.ndarray, None, None]:
+        for batch in feeder.feeds():
+            digests.append(pool.submit(_digest, batch))
+            yield batch
+
+    source = feeds()
+    with closing(source), closing(engine.infer(source)) as found:
+        for place, (number, result) in enumerate(zip(todo, found)):
+            results.add(number, digests[place].result(), result)
+            feeder.release()
+            clock.add(result.start, result.end, result.compute_ms)
+            progress.advance(results.plan.files[number].clips)
+            yield number
+
+
+def _clips(results: Results) -> int:
+    return sum(results.plan.files[number].clips for number in results.todo)
 
 
 def _where(feeder: Feeder, clock: Clock) -> str:

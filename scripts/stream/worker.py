@@ -37,22 +37,17 @@ def begin(mailbox: Mailbox) -> None:
 
 
 def decode(task: Decode) -> None:
-    """Put all clips of one video into their slots; where it turns out unusable, tell, and fill the rest with zeros."""
+    """Put all clips of one video into their slots; where it turns out unusable, tell."""
     assert _mailbox is not None, "begin() comes first"
     _mailbox.start()
-    left = dict(enumerate(task.clips))
     clip = np.empty(task.recipe.shape, task.recipe.dtype)
     try:
         try:
             shown = [frames for frames, _, _ in task.clips]
             for index, _ in iter_clips(task.source, shown, task.recipe, lambda _: clip):
-                _, batch, slot = left.pop(index)
+                _, batch, slot = task.clips[index]
                 _mailbox.put(batch, slot, clip)
         except BadVideoError as reason:
             _mailbox.refuse(task.video, str(reason))
-            spec = _mailbox.spec
-            zeros = np.zeros(spec.nbytes // spec.clips, np.uint8)
-            for _, batch, slot in sorted(left.values(), key=lambda place: place[1:]):
-                _mailbox.put(batch, slot, zeros)
     except StoppedError:
         pass

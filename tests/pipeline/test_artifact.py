@@ -51,7 +51,12 @@ def test_json_states_its_kind_and_version(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "no such file"), (b"{", "is not JSON"), (b"\xff\xfe", "cannot be read"), (b"[]", "holds 'list'")],
+    [
+        (None, "no such file"),
+        (b"{", "is not JSON"),
+        (b"\xff\xfea", "is no text in UTF-8 or UTF-16"),
+        (b"[]", "holds 'list'"),
+    ],
 )
 def test_unreadable_json(tmp_path: Path, content: object, message: str) -> None:
     path = tmp_path / "a.json"

@@ -111,3 +111,12 @@ def test_an_archive_of_another_version(done: Case, fails: Callable[..., str]) ->
     np.savez(buffer, **members)
     path.write_bytes(buffer.getvalue())
     fails(main(["--from-scores", str(path)]), "format version 9, this release reads 1")
+
+
+def test_scores_that_are_no_numbers_are_named(done: Case, fails: Callable[..., str]) -> None:
+    path = done.results / "scores.npz"
+    with np.load(path) as archive:
+        members = dict(archive)
+    members["logits"][0, 0] = np.nan
+    np.savez(path, **members)
+    fails(main(["--from-scores", str(path)]), str(path), repr(str(members["video_ids"][0])), "NaN or infinite")

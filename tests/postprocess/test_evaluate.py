@@ -86,3 +86,12 @@ def test_results_of_another_shape(truth: Path, tmp_path: Path, fails: Callable[.
 
 def test_no_val_json(truth: Path, tmp_path: Path, fails: Callable[..., str]) -> None:
     fails(_evaluate(truth, tmp_path / "val.json"), "no such file", "python -m postprocess")
+
+
+@pytest.mark.parametrize("score", ["NaN", "Infinity", "-Infinity", '"0.5"', "true"])
+def test_a_score_that_is_no_number_counts_for_nothing(tmp_path: Path, fails: Callable[..., str], score: str) -> None:
+    annotation, results = tmp_path / "a.json", tmp_path / "val.json"
+    entry = {"subset": "validation", "annotations": {"label": "x"}}
+    annotation.write_text(json.dumps({"labels": ["x", "y"], "database": {"video_7": entry}}))
+    results.write_text(f'{{"results": {{"video_7": [{{"label": "x", "score": {score}}}]}}}}')
+    fails(main(["evaluate", str(annotation), str(results)]), "video_7", str(results))

@@ -34,7 +34,7 @@ def run(tmp_path: Path, *args: object, card: str = CARD) -> int:
         ("Archery/v 20 101\n", ["line 1: class 101 is none of the 101 labels", "dataset.labels"]),
         ("Archery/v 20 3\n", ["line 1: class 3 is 'BabyCrawling' by the labels, but 'Archery' here", "class order"]),
         ("Archery/v 1 20 2\n", ["line 1 is 'Archery/v 1 20 2', expected"]),
-        (b"\xff\xfe", ["is not a text file in UTF-8"]),
+        (b"\xff\xfea", ["is no text in UTF-8 or UTF-16"]),
     ],
 )
 def test_rawframe_lists(tmp_path: Path, fails: Fails, text: "str | bytes | None", words: List[str]) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Dict
 
 import numpy as np
 import pytest
@@ -125,16 +125,62 @@ def test_bad_videos_are_skipped_counted_and_told(small: SmallSet) -> None:
         assert f"skipped {name!r}" in done.stderr
 
 
-def test_slots_of_a_video_found_bad_while_decoding_are_zero(small: SmallSet) -> None:
-    small.add("cut_off", "walk", 5)
-    path = small.frames / "walk" / "cut_off" / "image_00018.jpg"
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_video_found_bad_while_decoding_leaves_no_slot(small: SmallSet, workers: int) -> None:
+    path = small.frames / "run" / "video_1" / "image_00018.jpg"
     path.write_bytes(path.read_bytes()[:300])
-    small.database = {"cut_off": small.database.pop("cut_off"), **small.database}
+    manifest = _done(small, "--dtype", "uint8", "--batch", "4", "--workers", workers)
+    assert [(video.id, [clip[:2] for clip in video.clips]) for video in manifest.videos] == [
+        ("video_0", [(0, 0), (0, 1), (0, 2)]),
+        ("video_2", [(0, 3), (1, 0), (1, 1)]),
+        ("video_3", [(1, 2), (1, 3), (2, 0)]),
+    ]
+    assert [file.clips for file in manifest.files] == [4, 4, 1]
+    assert set(_reasons(manifest)) == {"video_1"}
+    left = _contents(small.output)
+    without = [name for name in small.database if name != "video_1"]
+    small.database = {name: small.database[name] for name in without}
     small.annotate()
-    manifest = _done(small, "--dtype", "uint8")
-    assert (small.output / "batch_00000.bin").read_bytes()[: 3 * 3 * 8 * 16 * 16] == bytes(3 * 3 * 8 * 16 * 16)
-    assert [file.clips for file in manifest.files] == [7, 5]
-    assert manifest.videos[0].clips[0] == (0, 3, 1, 8)
+    small.output = small.root / "asked for the others alone"
+    _done(small, "--dtype", "uint8", "--batch", "4")
+    for name, data in _contents(small.output).items():
+        if name.endswith((".bin", ".info")):
+            assert left.pop(name) == data
+    assert not [name for name in left if name.endswith(".bin")]
+
+
+@pytest.mark.parametrize("layout", ["packed", "per-video", "per-clip"])
+def test_no_file_is_left_of_bad_videos_and_none_is_made_again(small: SmallSet, layout: str) -> None:
+    for number in (1, 2):
+        path = small.frames / ["walk", "run"][number % 2] / f"video_{number}" / "image_00018.jpg"
+        path.write_bytes(path.read_bytes()[:300])
+    manifest = _done(small, "--layout", layout, "--batch", "3")
+    assert sorted(path.name for path in small.output.glob("*.bin")) == sorted(file.name for file in manifest.files)
+    assert all(any((small.output / file.name).read_bytes()) for file in manifest.files)
+    assert "nothing to make" in stage("preprocess", *small.args("--layout", layout, "--batch", "3")).stdout
+    assert read_manifest(small.output) == manifest
+
+
+def test_no_batch_is_left_where_every_video_is_bad(small: SmallSet) -> None:
+    for number in range(4):
+        path = small.frames / ["walk", "run"][number % 2] / f"video_{number}" / "image_00018.jpg"
+        path.write_bytes(path.read_bytes()[:300])
+    refused(stage("preprocess", *small.args()), "no video can be used", "image_00018.jpg cannot be decoded")
+    assert not list(small.output.glob("*.bin"))
+    assert not (small.output / "manifest.json").exists()
+
+
+def test_files_that_are_kept_keep_the_versions_they_were_made_with(small: SmallSet) -> None:
+    first = _done(small)
+    journal = small.output / ".progress.jsonl"
+    journal.write_text(journal.read_text().replace(first.versions["Pillow"], "1.2.3"))
+    assert _done(small).versions["Pillow"] == "1.2.3"
+    (small.output / "batch_00001.bin").unlink()
+    assert _done(small).versions["Pillow"] == ", ".join(sorted(["1.2.3", first.versions["Pillow"]]))
+
+
+def _contents(folder: Path) -> Dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 def test_strict_makes_a_bad_video_fatal(small: SmallSet) -> None:

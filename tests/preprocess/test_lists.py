@@ -182,7 +182,7 @@ def test_lists_that_are_none(plain: ListSet) -> None:
     plain.write("", " ")
     plain.refused("list.txt: has no video", "<frame folder> <label>")
     plain.list.write_bytes(b"\xff\xfe\x00")
-    plain.refused("list.txt: cannot be read")
+    plain.refused("list.txt: is no text in UTF-8 or UTF-16")
     plain.list.unlink()
     plain.refused("list.txt: no such file", "--annotation-path")
 

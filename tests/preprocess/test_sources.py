@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import unicodedata
 from pathlib import Path
 
 import av
@@ -16,7 +17,6 @@ from clip2om.pipeline.manifest import read_manifest
 from clip2om.preprocess.errors import BadVideoError
 from clip2om.preprocess.frames import as_array
 from clip2om.preprocess.sources import Source
-from clip2om.preprocess.video_files import one_thread
 from tests.command import refused, stage
 from tests.formula import DATA, frame
 from tests.preprocess.conftest import SmallSet
@@ -116,16 +116,6 @@ def test_random_starts_are_drawn_in_the_order_of_the_videos(small: SmallSet) -> 
     assert len({clip[2] for _, (clip,) in found[0]}) > 3, "the starts should differ"
 
 
-@pytest.mark.parametrize("size", [(320, 240), (342, 258), (64, 48), (16, 2)])
-def test_one_thread_converts_to_the_bytes_of_many(size: tuple) -> None:
-    width, height = size
-    values = np.random.default_rng(width).integers(0, 256, (height + height // 2, width), np.uint8)
-    picture = av.VideoFrame.from_ndarray(values, format="yuv420p")
-    reformat = av.video.reformatter.VideoReformatter().reformat
-    alone = reformat(picture, format="rgb24", **one_thread(av)).to_ndarray()
-    np.testing.assert_array_equal(alone, reformat(picture, format="rgb24").to_ndarray())
-
-
 def test_video_cut_off_behind_a_frame_is_noticed_without_a_segment(small: SmallSet) -> None:
     path = small.root / "videos" / "walk" / "video_0.avi"
     write_video(path, 0, 40, (24, 32))
@@ -154,3 +144,41 @@ def test_sixteen_bit_grey_png_under_an_image_name(tmp_path: Path) -> None:
     Image.fromarray(np.full((20, 20), 40000, np.uint16)).save(tmp_path / "image_00001.jpg", format="PNG")
     ((_, frame_),) = Source("frames", str(tmp_path), "image_{:05d}.jpg").read([1])
     assert as_array(frame_).shape == (20, 20, 3)
+
+
+def test_files_that_are_no_videos_are_named_and_suffixes_may_be_in_capitals(small: SmallSet) -> None:
+    videos = small.root / "videos"
+    for name in ("a.MP4", "b.wmv", "c.Mpeg", "d.webm"):
+        write_video(videos / "walk" / f"{name}.avi", 0, 20, (24, 32))
+        (videos / "walk" / f"{name}.avi").rename(videos / "walk" / name)
+    (videos / "walk" / "notes.docx").write_text("no video")
+    (videos / "list.txt").write_text("no video")
+    card = ["--set", "dataset.format='folders'", "--set", "dataset.labels=''"]
+    done = stage("preprocess", *small.args(*card, "--video-path", videos, "--annotation-path", videos))
+    assert done.returncode == 0, done.stderr
+    assert "2 files that are no videos by their names: list.txt, walk/notes.docx" in done.stderr
+    assert [video.id for video in read_manifest(small.output).videos] == ["a", "b", "c", "d"]
+
+
+def test_entries_without_a_suffix_find_files_in_any_spelling(small: SmallSet) -> None:
+    videos = small.root / "videos"
+    for name in ("one.AVI", unicodedata.normalize("NFD", "zwölf.avi"), "three.FLV"):
+        write_video(videos / "walk" / "x.avi", 0, 20, (24, 32))
+        (videos / "walk" / "x.avi").rename(videos / "walk" / name)
+    entry = {"subset": "val", "annotations": {"label": "walk"}}
+    small.database = {name: dict(entry) for name in ("one", "zwölf", "three")}
+    small.database["by_path"] = {**entry, "video_path": "walk\\one.AVI"}
+    small.annotation.write_bytes(json.dumps({"labels": ["walk"], "database": small.database}).encode("utf-16"))
+    done = stage("preprocess", *small.args("--video-path", videos))
+    assert done.returncode == 0, done.stderr
+    assert [video.id for video in read_manifest(small.output).videos] == ["one", "zwölf", "three", "by_path"]
+
+
+def test_names_that_are_no_utf8(small: SmallSet) -> None:
+    videos = small.root / "videos" / "walk"
+    write_video(videos / "x.avi", 0, 20, (24, 32))
+    (videos / "x.avi").rename(videos / "caf\udce9.avi")
+    card = ["--set", "dataset.format='folders'", "--set", "dataset.labels=''"]
+    done = stage("preprocess", *small.args(*card, "--video-path", videos.parent, "--annotation-path", videos.parent))
+    assert done.returncode == 0, done.stderr
+    assert [video.id for video in read_manifest(small.output).videos] == ["caf%E9"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from clip2om.pipeline.naming import full_subset
 from clip2om.preprocess.activitynet import read as read_annotation
 from tests.command import refused, stage
 from tests.formula import DATA
@@ -227,7 +228,7 @@ def test_videos_are_counted_where_there_are_no_frames(make_video: MakeVideo, tmp
 
     def ends(counter: str) -> dict:
         said = annotate("ucf101", splits, videos, tmp_path, "--split", 1, "--frame-counter", counter, "--leave-out")
-        assert "bad.avi cannot be decoded" in said
+        assert "bad.avi: cannot be opened" in said
         database = load(tmp_path, "ucf101", 1)["database"]
         return {name: entry["annotations"]["segment"][1] for name, entry in database.items()}
 
@@ -271,10 +272,10 @@ def test_refusals(tmp_path: Path) -> None:
         ("classInd.txt", "A\n", "line 1 is 'A', expected '<number> <class>'"),
         ("trainlist01.txt", "a.avi 1\n", "line 1 is 'a.avi 1', expected '<class>/<file> [number]'"),
         ("trainlist01.txt", "C/a.avi 1\n", "line 1: class 'C' is not in classInd.txt"),
-        ("trainlist01.txt", b"\xff\xfe", "is not a text file in UTF-8"),
+        ("trainlist01.txt", b"\xff\xfea", "is no text in UTF-8 or UTF-16"),
         ("kinetics-400_train.csv", "label,id\nA,x\n", "has no column 'youtube_id': its first line is 'label,id'"),
         ("kinetics-400_train.csv", "", "has no column 'label': its first line is 'nothing'"),
-        ("kinetics-400_val.csv", f"{CSV}B,b,0,10\n", "line 2: label 'B' is not in kinetics-400_train.csv"),
+        ("kinetics-400_val.csv", f"{CSV}B,b,0,10\n", "line 2: label 'B' is not among those of training"),
         ("kinetics-400_val.csv", f"{CSV}A,b,0,ten\n", "line 2: time_end is 'ten', expected whole seconds"),
         ("kinetics-400_val.csv", f"{CSV}A,../b,0,10\n", "line 2: '../b' is not a plain file name"),
         ("kinetics-400_val.csv", f"{CSV}A,b,0\n", "line 2 has no time_end"),
@@ -302,3 +303,36 @@ def test_malformed_split_files(
     assert main(args) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_datasets_as_they_are_handed_on(tmp_path: Path) -> None:
+    splits, videos = tmp_path / "splits", tmp_path / "videos"
+    splits.mkdir()
+    (splits / "train.csv").write_text(f"{CSV}petting cat (indoors),a,1,11\n")
+    (splits / "validate.csv").write_bytes(f"{CSV}petting cat (indoors),b,2,12\n".encode("utf-16"))
+    for inside in ("train/petting_cat_-indoors-/a_000001_000011", "val/petting cat (indoors)/b"):
+        (videos / inside).mkdir(parents=True)
+        for number in range(1, 4):
+            (videos / inside / f"frame{number:06d}.PNG").touch()
+    annotate("kinetics", splits, videos, tmp_path / "out", "--frame-name", "frame{:06d}.PNG")
+    path = tmp_path / "out" / "kinetics_1.json"
+    for subset, inside in (
+        ("training", "train/petting_cat_-indoors-/a_000001_000011"),
+        ("val", "val/petting cat (indoors)/b"),
+    ):
+        (entry,) = read_annotation(str(path), full_subset(subset)).entries
+        assert (entry.segment, entry.video_path) == ((1, 4), inside)
+
+
+def test_ucf101_in_another_container(make_video: MakeVideo, tmp_path: Path) -> None:
+    splits = tmp_path / "splits"
+    splits.mkdir()
+    (splits / "classInd.txt").write_text("1 A\n")
+    (splits / "trainlist01.txt").write_text("A/one.avi 1\n")
+    (splits / "testlist01.txt").write_text("A/two.avi\n")
+    for name in ("one.MP4", "two.webm"):
+        make_video(tmp_path / "videos" / "A" / "x.mkv", frames=5).rename(tmp_path / "videos" / "A" / name)
+    annotate("ucf101", splits, tmp_path / "videos", tmp_path / "out", "--split", 1)
+    database = json.loads((tmp_path / "out" / "ucf101_01.json").read_text())["database"]
+    assert [entry["annotations"]["segment"] for entry in database.values()] == [[1, 6], [1, 6]]
+    assert all("video_path" not in entry for entry in database.values())

@@ -245,7 +245,7 @@ def test_broken_videos_are_listed_and_skipped(make_video: MakeVideo, tmp_path: P
     (folder / "cut.avi").write_bytes(GOLDEN_VIDEO.read_bytes()[:150_000])
     said = extract(tmp_path / "videos", tmp_path / "jpg")
     assert "1 extracted, 0 up to date, 3 skipped" in said
-    assert "cut.avi: is cut off: 7 of 13 frames decode" in said
+    assert "cut.avi: it is cut off: " in said and " of 13 frames are there" in said
     assert said.count("invalid data") == 2
     assert [path.name for path in (tmp_path / "jpg" / "x").iterdir()] == ["good"]
     refused(stage("scripts.extract_frames", tmp_path / "videos", tmp_path / "jpg", "--strict"), "3 videos were skipped")
@@ -254,7 +254,8 @@ def test_broken_videos_are_listed_and_skipped(make_video: MakeVideo, tmp_path: P
 def test_sound_without_pictures_is_skipped(tmp_path: Path) -> None:
     import av
 
-    from clip2om.scripts.dataset.jpeg_frames import BadVideoError, Settings, jpeg_frames
+    from clip2om.preprocess.errors import BadVideoError
+    from clip2om.scripts.dataset.jpeg_frames import Settings, jpeg_frames
 
     path = tmp_path / "sound.avi"
     with av.open(str(path), "w") as container:
