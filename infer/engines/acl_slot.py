@@ -18,6 +18,38 @@ _EVENT_SYNC = 1
 _EVENT_TIME_LINE = 8
 
 
+class _Turns:
+    """Three events of which each marks the end of every third execution of a slot.
+
+    An event with the SYNC flag is a level: set by a record, cleared by a reset *task* alone, whether or not anybody
+    waited for it. Hence each is reset a turn before it is recorded again: by then the batch that waited for its last
+    record has been synchronised, and when the next one waits, so has the stream that the reset was queued on.
+    """
+
+    def __init__(self, library: Library, resources: Resources) -> None:
+        self._library = library
+        self._events = [resources.take("event", "rt.create_event_with_flag", _EVENT_SYNC) for _ in range(3)]
+        self._set = [False for _ in self._events]
+        self._turn = 0
+
+    @property
+    def current(self) -> int:
+        """The event of this turn."""
+        return self._events[self._turn]
+
+    def advance(self, stream: int) -> None:
+        """Begin a turn, on an idle stream: its event is clear, and the one of the next is cleared on the way."""
+        self._turn = self._next
+        self._set[self._turn] = True
+        if self._set[self._next]:
+            self._library.act("rt.reset_event", self._events[self._next], stream)
+            self._set[self._next] = False
+
+    @property
+    def _next(self) -> int:
+        return (self._turn + 1) % len(self._events)
+
+
 class Slot:
     """A stream with its own load of the model and its own buffers.
 
@@ -47,13 +79,12 @@ class Slot:
         self._begun, self._ended = (
             resources.take("event", "rt.create_event_with_flag", _EVENT_TIME_LINE) for _ in range(2)
         )
-        # Two that take turns: when one is recorded again, the batch that waited for it has been synchronised.
-        self._turns = [resources.take("event", "rt.create_event_with_flag", _EVENT_SYNC) for _ in range(2)]
+        self._turns = _Turns(library, resources)
 
     @property
     def done(self) -> int:
         """The event that follows the latest execution."""
-        return self._turns[0]
+        return self._turns.current
 
     def set_gear(self, batch: int) -> None:
         """Choose the batch size of a model with gears; writes at once, so the slot must be idle."""
@@ -70,12 +101,11 @@ class Slot:
             after: Event of another slot's execution that this one's shall follow.
         """
         act, stream = self._library.act, self._stream
-        self._turns.reverse()
+        self._turns.advance(stream)
         device, size = self._input
         act("rt.memcpy_async", device, size, address(feed), feed.nbytes, _HOST_TO_DEVICE, stream)
         if after is not None:
             act("rt.stream_wait_event", stream, after)
-            act("rt.reset_event", after, stream)
         act("rt.record_event", self._begun, stream)
         act("mdl.execute_async", self._model, self._fed, self._given, stream)
         act("rt.record_event", self._ended, stream)
@@ -84,7 +114,7 @@ class Slot:
             act("rt.memcpy_async", address(result), result.nbytes, source, spec.nbytes, _DEVICE_TO_HOST, stream)
 
     def wait(self) -> None:
-        """Wait for everything queued."""
+        """Wait for everything queued; a slot is started again only after that."""
         self._library.act("rt.synchronize_stream", self._stream)
 
     def compute_ms(self) -> float:

@@ -13,6 +13,8 @@ keyword of :func:`environment` and a variable CANN_SIM_<KEYWORD>:
     run_mode              1 host with a card (default), 0 program on the chip itself
     violations, warnings  files that get a line per breach of the contract, and per suspicious call
     trace                 file that gets the name of every acl call, and of every task on a stream
+    concurrency           file that gets "device count" when an execution begins: how many have begun and not ended
+    old_events            1: create_event_with_flag knows TIME_LINE alone, as in CANN 5
     fail                  "acl.rt.malloc:3:207001;task.execute:2:507011": the n-th call (0: every) returns the code;
                           a fourth field limits it to one logical device
     h2d_ms, compute_ms, d2h_ms    least time of each stage, in milliseconds, per copy or execution

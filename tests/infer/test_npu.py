@@ -109,6 +109,18 @@ def test_several_executions_at_a_time_have_no_time_of_their_own(npu: Npu) -> Non
     assert npu.case.summary().options["requests"] == 5
 
 
+@pytest.mark.parametrize(
+    ("streams", "more"), [(1, ()), (1, ("--requests", 1)), (2, ("--loop", 3)), (3, ("--warmup", 3, "--requests", 7))]
+)
+def test_never_more_executions_at_once_than_streams(npu: Npu, streams: int, more: tuple) -> None:
+    """A drained pipeline (warm-up, a round of --loop) leaves events set that nobody waited for."""
+    npu.knobs.update(compute_ms=2)
+    done = npu.build(count=120).infer("--engine", "acl", "--streams", streams, *more)
+    assert done.returncode == 0, done.stderr
+    assert npu.violations() == [] == npu.stale_waits()
+    assert npu.at_once() <= streams
+
+
 @pytest.mark.parametrize("options", [("--requests", 1), ("--requests", 2, "--streams", 2), ("--warmup", 0)])
 def test_slots_as_asked(npu: Npu, options: tuple) -> None:
     npu.build(count=40).passes("--engine", "acl", *options)

@@ -244,7 +244,13 @@ def execute_later(model_id: int, input_set: int, output_set: int, stream: Stream
     sets = [process.handles.get(handle, Dataset, "acl.mdl.execute_async") for handle in (input_set, output_set)]
     handles = [input_set, output_set, *[buffer.handle for dataset in sets for buffer in dataset.buffers]]
 
-    stream.submit(Task("execute", lambda begin: engine.run(_work(plan), begin), _accesses(plan, handles)))
+    device = process.device(stream.device)
+
+    def work(begin: float) -> float:
+        with device.executing:
+            return engine.run(_work(plan), begin)
+
+    stream.submit(Task("execute", work, _accesses(plan, handles)))
 
 
 def _work(plan: Plan) -> Callable[[], None]:

@@ -54,7 +54,7 @@ def destroy_dataset(handle: int) -> None:
     state.process.handles.remove(handle)
 
 
-@api("acl.mdl.set_dynamic_batch_size", "Ikkk", end="!")
+@api("acl.mdl.set_dynamic_batch_size", "IkkK", end="!")
 def set_dynamic_batch_size(number: int, handle: int, index: int, batch: int) -> None:
     """Choose the batch of the next executions of a dataset: written to the hidden input at once."""
     if batch == 0:
