@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Dict, List, NoReturn, Optional, Tuple
@@ -27,6 +28,7 @@ class Stage:
         executions: Number of executions that they make.
         batch: Clips of one execution.
         warmup: Executions before the measured ones.
+        device: Number of the device.
     """
 
     root: Path
@@ -37,6 +39,7 @@ class Stage:
     executions: int
     batch: int
     warmup: int
+    device: int = 0
 
     @staticmethod
     def stem(index: int) -> str:
@@ -50,6 +53,7 @@ class Tool(Backend):
     Attributes:
         joins: Single-clip files are joined into batches by the tool itself.
         warms_up: The tool can run batches before the measured ones.
+        most_files: Files that an input folder may have.
     """
 
     library = ""
@@ -57,6 +61,16 @@ class Tool(Backend):
     formats = ("om",)
     joins: ClassVar[bool]
     warms_up: ClassVar[bool]
+    most_files: ClassVar[int] = sys.maxsize
+
+    @property
+    def devices(self) -> Tuple[int, ...]:
+        """Numbers of the devices, each of which is given to a process of its own."""
+        return self.options.devices or (0,)
+
+    def environment(self) -> Optional[Dict[str, str]]:
+        """Return the environment to run in; None is this process's."""
+        return None
 
     @property
     def device(self) -> str:

@@ -147,7 +147,7 @@ def test_interrupted_tool_is_stopped_and_leaves_earlier_results(npu: Npu, engine
     command = [sys.executable, "-m", "infer", *npu.case.argv("--engine", engine, "--force")]
     process = subprocess.Popen(command, cwd=ROOT, env=npu.environment(), stderr=subprocess.PIPE, text=True)
     for _ in _patiently():
-        if process.poll() is not None or list(npu.case.output.glob(".staging-*/results/*")):
+        if process.poll() is not None or list(npu.case.output.glob(".staging-*/results/0/*")):
             break
     children = _children(process.pid)
     process.send_signal(kind)
@@ -167,7 +167,7 @@ def test_killed_run_of_a_tool_leaves_nothing_that_matters(npu: Npu) -> None:
     command = [sys.executable, "-m", "infer", *npu.case.argv("--engine", "ais_bench")]
     process = subprocess.Popen(command, cwd=ROOT, env=npu.environment(), stderr=subprocess.DEVNULL)
     for _ in _patiently():
-        if process.poll() is not None or list(npu.case.output.glob(".staging-*/results/run/*")):
+        if process.poll() is not None or list(npu.case.output.glob(".staging-*/results/0/run/*")):
             break
     process.kill()
     process.wait()
