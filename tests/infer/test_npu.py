@@ -132,6 +132,28 @@ def test_devices_that_differ(npu: Npu, knob: dict) -> None:
     npu.build(Graph(DYNAMIC, features=True)).passes("--engine", "acl")
 
 
+@pytest.mark.parametrize("engine", ["ais_bench", "msame"])
+@pytest.mark.parametrize("knobs", [{}, {"output_padding": 32}], ids=["bare", "padded"])
+@pytest.mark.parametrize(("batch", "gears"), [(4, ()), (4, (1, 2, 4, 8, 10)), (8, (1, 2, 4, 8, 10))])
+def test_results_that_are_longer_than_the_batch(npu: Npu, engine: str, knobs: dict, batch: int, gears: tuple) -> None:
+    """msame writes 5 rows for 4 of at most 10, 10 for 8, and the padding of the device."""
+    npu.knobs.update(knobs)
+    npu.build(Graph(DYNAMIC, features=True), batch=batch, gears=gears).passes("--engine", engine)
+
+
+def test_files_beyond_what_a_folder_may_have_are_run_in_parts(npu: Npu, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clip2om.infer.engines.ais_bench import AisBenchEngine
+
+    npu.knobs["most_files"] = 8
+    monkeypatch.setattr(AisBenchEngine, "most_files", 8)
+    npu.build(count=18, batch=1, layout="per-clip", model_batch=4)
+    for name, value in npu.environment().items():
+        monkeypatch.setenv(name, value)
+    assert npu.case.infer("--engine", "ais_bench", "--quiet") == 0
+    assert len(npu.case.results()) == 18
+    assert npu.case.summary().options["runs"] == 3
+
+
 def test_weights_are_loaded_once(npu: Npu) -> None:
     npu.build().passes("--engine", "acl", "--requests", 3)
     calls = (npu.root / "trace").read_text().split()
