@@ -8,7 +8,8 @@ from typing import Dict, List
 
 import numpy as np
 
-from clip2om.infer.engines.tool import Tool, advice, why
+from clip2om.infer.engines.tool import Tool
+from clip2om.infer.engines.tool_failure import advice, why
 from clip2om.infer.measure import Clock
 from clip2om.infer.scores import ScoreFolder
 from clip2om.infer.staging import staged

@@ -109,10 +109,11 @@ class Library:
 
     def _check(self, name: str, code: int) -> None:
         if code:
-            known = find(code)
+            said = self._said()
+            known = find(code, said, "run")
             means = f"{known.title}: {known.meaning.en} (usually {known.cause.en})" if known else str(code)
             todo = known.todo.en if known else _LOG
-            raise AclError(f"acl.{name} failed with {means}{self._said()}", self._where, todo)
+            raise AclError(f"acl.{name} failed with {means}{said}", self._where, todo)
 
     def _said(self) -> str:
         """Return the runtime's own words, if it has any; asking for them clears them."""

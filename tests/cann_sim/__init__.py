@@ -22,6 +22,7 @@ keyword of :func:`environment` and a variable CANN_SIM_<KEYWORD>:
     threads               threads of what executes a model (0: all cores)
     output_padding        bytes that the device adds to every output
     atc_bits              significant bits of weights that atc keeps with a float16 mode: 16 (default), 11 is float16
+    operators             chip of the operator package that atc looks for ("310p", "none"); unset: not looked for
     atc_fail, atc_seconds, atc_kill, atc_no_output    see python/_cann_sim/atc/main.py
     most_files            files that the second ais_bench takes in a folder (100000)
     ais_bench             G1 or G2 (default)

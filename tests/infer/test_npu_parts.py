@@ -23,7 +23,7 @@ from clip2om.infer.engines.ais_bench_help import Dialect, remedy
 from clip2om.infer.engines.base import Engine, EngineMissingError, Options
 from clip2om.infer.engines.msame import MsameEngine
 from clip2om.infer.engines.om import same_family
-from clip2om.infer.engines.tool import Stage, why
+from clip2om.infer.engines.tool import Stage
 from clip2om.infer.job import load_job
 from clip2om.infer.scores import ScoreFolder
 from clip2om.infer.staging import part_sizes
@@ -233,13 +233,6 @@ def test_a_tool_without_times_is_not_believed(npu: Npu, monkeypatch: pytest.Monk
     hooks = Hooks(lambda: pytest.fail("results were taken"), lambda *_: None, Console("test", quiet=True))
     with pytest.raises(RequestError, match=r"msame.log: msame reports no compute times"):
         delegate(MsameEngine(npu.case.compiled, job.record, Options()), task, hooks)
-
-
-def test_the_line_that_says_most() -> None:
-    assert why("[INFO] a\n[ERROR] load model failed\nTraceback\nRuntimeError: [1]\n") == "[ERROR] load model failed"
-    assert why("a\nValueError: b\nc\n") == "ValueError: b"
-    assert why("a\nb\n") == "b"
-    assert why("") == "no output"
 
 
 def test_tools_take_no_single_batches(npu: Npu) -> None:

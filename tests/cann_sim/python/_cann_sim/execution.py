@@ -257,7 +257,7 @@ def _work(plan: Plan) -> Callable[[], None]:
     def work() -> None:
         code = state.process.injector.due("task.execute", plan.model.device)
         if code:
-            raise AclError(code, f"EZ9999: Inner Error!\n        The aicore execution is abnormal, ret {code}")
+            raise AclError(code, "EZ9999: Inner Error!\n        The aicore execution is abnormal")
         plan.run()
 
     return work
