@@ -38,6 +38,7 @@ def benchmark(job: Job, engine: Backend, output: Path, options: RunOptions, cons
         work, clock = work_of(job.manifest, job.groups, options.loops), outcome.clock
         figures = throughput(work, clock, outcome.warmup, 0, options.loops)
         described = replace(describe(job, engine), device=ran_on(engine, outcome), host=host_facts(engine))
+        described = replace(described, observed=outcome.observed)
         _write(output, described, figures, clock.latency_ms, option_facts(outcome, task))
     return figures
 

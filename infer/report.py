@@ -27,8 +27,10 @@ def show(figures: Throughput, console: Console, benchmark: bool = False) -> None
         rows.append(_latency_row("submission to completion", figures.latency))
     if device is not None:
         rows.append(_latency_row(f"execution alone ({device.source})", device.batch))
+        copies = (("copy in", device.copy_in), ("copy out", device.copy_out))
+        rows += [_latency_row(f"{name} ({device.source})", found) for name, found in copies if found is not None]
     head = f"latency of {figures.latency.count} batches, ms"
-    console.table([head, "mean", "p50", "p90", "p99", "max"], rows)
+    console.table([head, "mean", "p50", "p90", "p95", "p99", "max"], rows)
     if device is not None:
         console.result(_device(device))
 
@@ -42,8 +44,8 @@ def _device(device: DeviceCompute) -> str:
 
 
 def _latency_row(name: str, latency: Latency) -> List[str]:
-    values = (latency.mean_ms, latency.p50_ms, latency.p90_ms, latency.p99_ms, latency.max_ms)
-    return [name, *(f"{value:.2f}" for value in values)]
+    values = (latency.mean_ms, latency.p50_ms, latency.p90_ms, latency.p95_ms, latency.p99_ms, latency.max_ms)
+    return [name, *("-" if value is None else f"{value:.2f}" for value in values)]
 
 
 def _counted(figures: Throughput) -> str:

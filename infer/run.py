@@ -119,7 +119,7 @@ class _Run:
         facts = option_facts(outcome, task)
         clock = outcome.clock
         summary = replace(self._summary(), latency_ms=clock.latency_ms, start_ms=clock.start_ms)
-        summary = replace(summary, device=ran_on(self._engine, outcome))
+        summary = replace(summary, device=ran_on(self._engine, outcome), observed=outcome.observed)
         return replace(summary, throughput=figures, options=facts)
 
     def adopt(self) -> Summary:
@@ -138,6 +138,7 @@ class _Run:
             start_ms=former.start_ms,
             options=former.options,
             host=former.host,
+            observed=former.observed,
         )
 
     def _summary(self) -> Summary:

@@ -20,6 +20,10 @@ keyword of :func:`environment` and a variable CANN_SIM_<KEYWORD>:
     h2d_ms, compute_ms, d2h_ms    least time of each stage, in milliseconds, per copy or execution
     null_compute          1: nothing is computed, outputs are zeros (measures overlap only)
     threads               threads of what executes a model (0: all cores)
+    gear_first            1: the hidden input of gears is the first one, not the last
+    gear_bytes            bytes of a number in it: 4 (default) or 8
+    hang                  1: an execution never ends
+    power                 watts that npu-smi shows for a 310P (NA)
     output_padding        bytes that the device adds to every output
     atc_bits              significant bits of weights that atc keeps with a float16 mode: 16 (default), 11 is float16
     operators             chip of the operator package that atc looks for ("310p", "none"); unset: not looked for

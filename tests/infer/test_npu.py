@@ -126,6 +126,41 @@ def test_slots_as_asked(npu: Npu, options: tuple) -> None:
     npu.build(count=40).passes("--engine", "acl", *options)
 
 
+@pytest.mark.parametrize("knobs", [{"gear_first": 1}, {"gear_bytes": 8}, {"gear_first": 1, "gear_bytes": 8}])
+def test_the_hidden_input_of_gears_stands_anywhere(npu: Npu, knobs: dict) -> None:
+    npu.knobs.update(knobs)
+    npu.build(gears=(2, 4, 8)).passes("--engine", "acl")
+
+
+def test_cann_5_has_events_of_one_kind(npu: Npu) -> None:
+    npu.knobs.update(old_events=1, compute_ms=2)
+    npu.build(count=80).passes("--engine", "acl")
+    assert npu.at_once() == 1
+
+
+def test_copies_memory_and_power_are_in_the_record(npu: Npu) -> None:
+    npu.knobs.update(devices=2, soc="Ascend310P3", h2d_ms=4, compute_ms=10, d2h_ms=3, power="71.5")
+    npu.build(count=80)
+    done = npu.passes("--engine", "acl", "--devices", "1,0")
+    summary = npu.case.summary()
+    figures = summary.throughput
+    assert figures is not None and figures.device_compute is not None
+    compute = figures.device_compute
+    assert compute.copy_in is not None and compute.copy_out is not None
+    assert compute.copy_in.count == compute.copy_out.count == compute.batch.count == 20
+    # Medians: a busy host delays single ones.
+    assert compute.copy_in.p50_ms > 3.9 and compute.copy_out.p50_ms > 2.9 and compute.batch.p50_ms > 9.9
+    assert compute.batch.p90_ms <= (compute.batch.p95_ms or 0) <= compute.batch.p99_ms
+    assert set(summary.observed) == {"0", "1"}
+    for seen in summary.observed.values():
+        memory = seen["memory"]
+        assert 0 < memory["used_bytes"] <= memory["most_bytes"] < memory["total_bytes"]
+        assert memory["slope_bytes_per_batch"] == 0
+        assert seen["power"]["mean_w"] == seen["power"]["most_w"] == 71.5
+    for word in ("copy in (events)", "copy out (events)", "p95"):
+        assert word in done.stdout
+
+
 @pytest.mark.parametrize("knob", [{"output_padding": 32}, {"run_mode": 0}], ids=["padded outputs", "on the chip"])
 def test_devices_that_differ(npu: Npu, knob: dict) -> None:
     npu.knobs.update(knob)
