@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List
+from typing import Any, Dict, List
 
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.records import DeviceCompute, Latency, Rate, Throughput
@@ -33,6 +33,21 @@ def show(figures: Throughput, console: Console, benchmark: bool = False) -> None
     console.table([head, "mean", "p50", "p90", "p95", "p99", "max"], rows)
     if device is not None:
         console.result(_device(device))
+
+
+def show_observed(observed: Dict[str, Any], console: Console) -> None:
+    """Show what was seen of each device: its memory, whether it grew, and its power."""
+    for number, seen in observed.items():
+        words = []
+        memory, power = seen.get("memory"), seen.get("power")
+        if memory:
+            used, total = (memory[name] / 2**20 for name in ("used_bytes", "total_bytes"))
+            grown = memory["slope_bytes_per_batch"] / 2**10
+            words.append(f"memory {used:,.0f} of {total:,.0f} MiB in use, {grown:+.2f} KiB per batch")
+        if power:
+            words.append(f"power {power['mean_w']:.1f} W, at most {power['most_w']:.1f} W ({power['samples']} samples)")
+        if words:
+            console.result(f"device {number}: {'; '.join(words)}")
 
 
 def _device(device: DeviceCompute) -> str:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.cann_sim import environment
 from tests.cann_sim.samples import CLASSES, DIMS, compile_tiny
+from tests.command import ROOT
 
 CLIP_BYTES = int(np.prod(DIMS)) * 4
 
@@ -151,6 +152,16 @@ def test_the_later_ais_bench_counts_files_and_checks_the_dump(models: Path, tmp_
         done = ais_bench(tmp_path, *words, "--acl_json_path", config)
         assert (done.returncode == 0) == fine, done.stderr
         assert ("dump path in acl json file" in done.stderr) != fine
+
+
+def test_the_dump_that_the_documentation_describes_is_taken(models: Path, tmp_path: Path) -> None:
+    text = (ROOT / "docs/drift.md").read_text(encoding="utf-8").replace("/tmp/dumps", str(tmp_path / "dumps"))
+    (make,) = re.findall(r"^ +(mkdir .*)$", text, re.M)
+    (config,) = re.findall(r'^ +(\{"dump": .*\})$', text, re.M)
+    subprocess.run(["sh", "-c", make], check=True)
+    (tmp_path / "acl.json").write_text(config)
+    done = ais_bench(tmp_path, "--model", models / "tiny_2.om", "--acl_json_path", "acl.json")
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_execution_that_fails_is_told_without_a_number(models: Path, tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_copies_memory_and_power_are_in_the_record(npu: Npu) -> None:
         assert 0 < memory["used_bytes"] <= memory["most_bytes"] < memory["total_bytes"]
         assert memory["slope_bytes_per_batch"] == 0
         assert seen["power"]["mean_w"] == seen["power"]["most_w"] == 71.5
-    for word in ("copy in (events)", "copy out (events)", "p95"):
+    for word in ("copy in (events)", "copy out (events)", "p95", "device 1: memory", "power 71.5 W"):
         assert word in done.stdout
 
 
