@@ -13,6 +13,7 @@ from clip2om.pipeline.console import Console
 if TYPE_CHECKING:
     from clip2om.convert.formats import Format
     from clip2om.convert.request import ConvertRequest
+    from clip2om.pipeline.ascend_host import Cann
     from clip2om.pipeline.card import Card
     from clip2om.pipeline.records import GraphRecord
 
@@ -113,6 +114,7 @@ def convert(args: argparse.Namespace) -> int:
     console = Console("convert", args.quiet)
     card = cards.load(args.model, args.set)
     target = soc.resolve(args.soc)
+    _warn_of_soc(target, console)
     graph, record = read_graph(card, Path(args.graph or build_folder(card.name) / "graph"))
     requests = _plain_requests if target == soc.CPU or record.format == MINDIR.name else _atc_requests
     for request in requests(args, card, target, graph, record):
@@ -125,6 +127,30 @@ def convert(args: argparse.Namespace) -> int:
         else:
             _build_om(args, request, folder, console)
     return 0
+
+
+def _warn_of_soc(target: str, console: Console) -> None:
+    """Say what speaks against the SOC, and that the operators on this host are another chip's."""
+    import os
+
+    from clip2om.pipeline import ascend_host, soc
+
+    cann = ascend_host.find_cann(ascend_host.ROOT, os.environ)
+    known = ascend_host.platforms(cann.home) if cann else []
+    for line in filter(None, (soc.doubt(target, known, cann.release if cann else (0, 0)), _foreign(target, cann))):
+        console.warn(line)
+
+
+def _foreign(target: str, cann: Optional[Cann]) -> str:
+    from clip2om.pipeline import soc
+
+    wanted = soc.operator_chips(target)
+    if cann is None or cann.release < (8, 5) or not wanted or set(wanted) & set(cann.ops_chips):
+        return ""
+    there = f"only the operators of {', '.join(cann.ops_chips)}" if any(cann.ops_chips) else "no operator package"
+    return (
+        f"CANN {cann.version} has {there} here, and atc needs Ascend-cann-{wanted[0]}-ops_{cann.version} for {target}"
+    )
 
 
 def _plain_requests(

@@ -11,15 +11,14 @@ from typing import List, Optional
 
 from clip2om.convert.atc_command import input_shape
 from clip2om.convert.request import ConvertRequest
-from clip2om.pipeline.ascend_codes import Meaning, codes_in, find
+from clip2om.pipeline.ascend_codes import GENERAL, Meaning, codes_in, find, words_with
 from clip2om.pipeline.ascend_host import ROOT, find_cann
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.soc import operator_chips
 
 _TAIL = 12
 _WIDTH = 300
-# Codes that only say that something failed: what stands beside them says what.
-_GENERAL = ("E19999", "EZ9999")
 # Codes about names and shapes of inputs: there the graph's own help.
 _ABOUT_INPUTS = ("E10002", "E10003", "E10014", "E10016", "E10017", "E10018", "E10031", "E10049")
 _STAMP = re.compile(r"^\[PID: \d+\]\s*[\d:.-]*\s*")
@@ -59,10 +58,10 @@ def explain_failure(request: ConvertRequest, code: int, text: str, log: Path, co
             "free memory, or set TE_PARALLEL_COMPILER=1 for fewer workers, then run the same command again",
         )
     found = [name for name in codes_in(text) if not name.startswith("W")]
-    chosen = next((name for name in found if name not in _GENERAL and find(name)), found[0] if found else "")
-    meaning = find(chosen) if chosen else None
+    chosen = next((name for name in found if name not in GENERAL and find(name)), found[0] if found else "")
+    meaning = find(chosen, words_with(chosen, text)) if chosen else None
     for name in found:
-        _show(name, find(name), console)
+        _show(name, find(name, words_with(name, text)), console)
     _show_tail(text, log, console)
     if meaning is None:
         named = f": {chosen}, a code this release does not know" if chosen else ", without an error code"
@@ -94,9 +93,20 @@ def _said(code: str, text: str) -> str:
 
 
 def _todo(request: ConvertRequest, meaning: Meaning, said: str) -> str:
+    if "host_env_" in meaning.when:
+        return f"{meaning.todo.en}: {_operators(request.soc)}"
     if meaning.code not in _ABOUT_INPUTS and "input_shape" not in said:
         return meaning.todo.en
     return f"{meaning.todo.en}; the record says {input_shape(request.record.inputs)}"
+
+
+def _operators(soc: str) -> str:
+    """Return which operator package is there, and which one the chip needs."""
+    cann = find_cann(ROOT, os.environ)
+    there = ", ".join(filter(None, cann.ops_chips)) if cann else ""
+    wanted = operator_chips(soc)
+    found = f"that of {there}" if there else "none"
+    return f"here is {found}, {soc} needs that of {wanted[0] if wanted else 'its chip'}"
 
 
 def _show(code: str, meaning: Optional[Meaning], console: Console) -> None:

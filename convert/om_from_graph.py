@@ -16,14 +16,18 @@ from clip2om.convert.formats import ATC
 from clip2om.convert.onnx_check import doubts
 from clip2om.convert.request import STEM, ConvertRequest
 from clip2om.pipeline.artifact import replacing
+from clip2om.pipeline.ascend_host import ROOT, find_cann
 from clip2om.pipeline.command import shell
 from clip2om.pipeline.console import Console
+from clip2om.pipeline.soc import operator_chips
 
 LOG = "atc.log"
 _NAME = f"{STEM}.om"
 # Not .partial-: that prefix is for files, this is a folder.
 _SCRATCH = ".atc-"
 _SUCCESS = "ATC run success"
+# The operator store of CANN 8.1.RC1 has Conv3D in float32 for A2 and A3 alone.
+_HALF_ONLY = (("310",), ("310p",), ("310b",), ("910",))
 
 
 def find_atc(soc: str) -> str:
@@ -68,7 +72,9 @@ def om_from_graph(request: ConvertRequest, output: Path, console: Console) -> Li
 
 def warn_of_doubts(request: ConvertRequest, console: Console) -> None:
     """Say what ATC may refuse of the graph, as far as its documentation tells."""
-    for line in doubts(request.graph) if request.record.format == "onnx" else []:
+    cann = find_cann(ROOT, os.environ)
+    release = cann.release if cann else (0, 0)
+    for line in doubts(request.graph, release) if request.record.format == "onnx" else []:
         console.warn(line)
 
 
@@ -78,8 +84,9 @@ def _announce(request: ConvertRequest, command: List[str], console: Console) -> 
     kept = ", ".join(dict.fromkeys(spec.dtype for spec in (*request.inputs, *request.outputs)))
     console.say(f"running, possibly for many minutes: {shell(command)}")
     console.say(f"precision on the device: {request.atc.precision}; inputs and outputs stay {kept}")
-    if request.atc.precision == "float32" and any(len(spec.shape) == 5 for spec in request.inputs):
-        console.warn("ATC documents 5-D convolutions in float16 only: this precision may be refused")
+    five = any(len(spec.shape) == 5 for spec in request.inputs)
+    if request.atc.precision == "float32" and five and operator_chips(request.soc)[:1] in _HALF_ONLY:
+        console.warn(f"{request.soc} computes 5-D convolutions in float16 only: this precision may be refused")
     if request.soc == "Ascend910B":
         console.warn("Ascend910B is the older training chip; an Atlas A2 is Ascend910B1 to Ascend910B4")
 

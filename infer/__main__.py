@@ -128,7 +128,7 @@ def _warn_cards(job: Job, console: Console) -> None:
 
 def _carry_out(job: Job, engine: Backend, output: Path, options: RunOptions, console: Console) -> int:
     from clip2om.infer.benchmark import benchmark
-    from clip2om.infer.report import show
+    from clip2om.infer.report import show, show_observed
     from clip2om.infer.run import find_current
     from clip2om.infer.run import run as run_job
 
@@ -144,6 +144,7 @@ def _carry_out(job: Job, engine: Backend, output: Path, options: RunOptions, con
     )
     if summary.throughput is not None:
         show(summary.throughput, console)
+        show_observed(summary.observed, console)
     else:
         console.result("every batch was kept from an interrupted run; --loop measures the speed")
     return 0

@@ -12,7 +12,7 @@ from clip2om.infer.groups import Group
 from clip2om.infer.job import Job
 from clip2om.infer.journal import Entry
 from clip2om.infer.measure import throughput, work_of
-from clip2om.infer.run import RunOptions, describe, host_facts, option_facts
+from clip2om.infer.run import RunOptions, describe, host_facts, option_facts, ran_on
 from clip2om.infer.task import Hooks, Task
 from clip2om.pipeline.artifact import folder_lock, write_json
 from clip2om.pipeline.console import Console
@@ -37,7 +37,8 @@ def benchmark(job: Job, engine: Backend, output: Path, options: RunOptions, cons
         outcome = carry_out(engine, task, Hooks(_nothing, _discard, console))
         work, clock = work_of(job.manifest, job.groups, options.loops), outcome.clock
         figures = throughput(work, clock, outcome.warmup, 0, options.loops)
-        described = replace(describe(job, engine), host=host_facts(engine))
+        described = replace(describe(job, engine), device=ran_on(engine, outcome), host=host_facts(engine))
+        described = replace(described, observed=outcome.observed)
         _write(output, described, figures, clock.latency_ms, option_facts(outcome, task))
     return figures
 

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import stat
-import subprocess
-import tempfile
 import time
 from pathlib import Path
-from typing import Dict, Iterator, List
+from typing import Dict, List
 
 import numpy as np
 
-from clip2om.infer.engines.tool import Stage, Tool, advice, why
+from clip2om.infer.engines.tool import Tool
+from clip2om.infer.engines.tool_failure import advice, why
 from clip2om.infer.measure import Clock
-from clip2om.infer.reader import verify_file
 from clip2om.infer.scores import ScoreFolder
+from clip2om.infer.staging import staged
 from clip2om.infer.task import Hooks, Outcome, Task
+from clip2om.infer.tool_runs import Ended, run_parts
 from clip2om.pipeline.artifact import replacing
-from clip2om.pipeline.command import shell
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.tensor import TensorSpec
 from clip2om.pipeline.undisturbed import undisturbed
 
-_PREFIX = ".staging-"
 _COVERS = "the tool's whole run, loading of the model included"
-_GRACE_S = 20
-_SHARED = stat.S_IWGRP | stat.S_IWOTH
+# What the runtime adds to a buffer, beside rounding it up.
+_PADDING = 32
 
 
 def delegate(tool: Tool, task: Task, hooks: Hooks) -> Outcome:
@@ -47,113 +42,92 @@ def delegate(tool: Tool, task: Task, hooks: Hooks) -> Outcome:
             "preprocess with --layout packed, or use --engine acl or ais_bench",
         )
     tool.check(task.scores.path.resolve())
-    with _stage(tool, task, task.scores.path) as stage:
-        log = task.scores.path / f"{tool.name}.log"
+    log = task.scores.path / f"{tool.name}.log"
+    with staged(tool, task, task.scores.path) as parts:
         clock = Clock(source=tool.name, covers=_COVERS, placed=False)
-        console = _run(tool, stage, log, hooks)
+        hooks.console.say(f"running {tool.name}, {len(parts)} time(s); its output goes to {log}")
+        ended = run_parts(tool, parts)
         end = time.perf_counter()
-        results = _read(tool, stage, task, log, console)
-        _count(clock, tool.compute_ms(stage, console), log)
+        _write_log(ended, log)
+        _check_ended(tool, ended[-1], log)
+        files = {name: paths for run in ended for name, paths in _found(tool, run, task, log).items()}
+        for run in ended:
+            _count(clock, tool.compute_ms(run.stage, run.console), log)
         hooks.begin()
-        _adopt(results, task, task.scores, hooks)
+        _adopt(files, task, task.scores, hooks)
     clock.end = end
-    return Outcome(clock, (stage.warmup, 0.0), {"command": shell(tool.command(stage))})
+    warmup = sum(run.stage.warmup for run in ended)
+    return Outcome(clock, (warmup, 0.0), _settings(tool, ended))
 
 
-@contextlib.contextmanager
-def _stage(tool: Tool, task: Task, folder: Path) -> Iterator[Stage]:
-    """Make the folder that the tool runs in, on the disk of the results, and remove it afterwards."""
-    for left in folder.glob(f"{_PREFIX}*"):
-        shutil.rmtree(left)
-    root = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder.resolve()))
-    try:
-        for name in ("model", "input", "results"):
-            (root / name).mkdir(mode=0o700)
-        for name in tool.record.files:
-            _place(tool.model.parent / name, root / "model" / name)
-        files = [file for group in task.groups for file in group.files]
-        for index, file in enumerate(files):
-            source = task.job.batches / file.name
-            if task.verify:
-                verify_file(source, file)
-            _place(source, root / "input" / f"{Stage.stem(index)}.bin")
-        yield Stage(
-            *(root, f"model/{tool.record.file}", "input", "results", len(files), len(task.groups)),
-            *(task.job.feed.batch, task.warmup if tool.warms_up else 0),
-        )
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+def _settings(tool: Tool, ended: List[Ended]) -> Dict[str, object]:
+    """Return what was run for the record: the first command, how many there were, and on which devices."""
+    found: Dict[str, object] = {"command": ended[0].command}
+    if len(ended) > 1:
+        found["runs"] = len(ended)
+    if len(tool.devices) > 1:
+        ran = {run.stage.device for run in ended}
+        found["devices"] = [device for device in tool.devices if device in ran]
+    return found
 
 
-def _place(source: Path, target: Path) -> None:
-    """Link a file, or copy it where it cannot be linked or has permissions that a strict tool refuses."""
-    source = source.resolve()
-    facts = source.stat()
-    if facts.st_uid == os.geteuid() and not facts.st_mode & _SHARED:
-        with contextlib.suppress(OSError):
-            os.link(source, target)
-            return
-    shutil.copyfile(source, target)
-    target.chmod(0o600)
+def _write_log(ended: List[Ended], log: Path) -> None:
+    """Write what every run printed, one after the other."""
+    with replacing(log) as temporary:
+        text = "".join(f"$ {run.command}\n{run.console}" for run in ended)
+        temporary.write_text(text, encoding="utf-8", errors="replace")
 
 
-def _run(tool: Tool, stage: Stage, log: Path, hooks: Hooks) -> str:
-    """Run the tool and return its console output, which the log has too."""
-    command = tool.command(stage)
-    hooks.console.say(f"running {shell(command)}; its output goes to {log}")
-    with replacing(log) as temporary, open(temporary, "wb") as stream:
-        stream.write(f"$ {shell(command)}\n".encode())
-        stream.flush()
-        process = subprocess.Popen(command, cwd=stage.root, stdout=stream, stderr=subprocess.STDOUT)
-        try:
-            code = process.wait()
-        except BaseException:
-            _stop(process)
-            raise
-    console = log.read_text(encoding="utf-8", errors="replace").partition("\n")[2]
-    if not tool.succeeded(code, console):
+def _check_ended(tool: Tool, run: Ended, log: Path) -> None:
+    if not tool.succeeded(run.code, run.console):
+        where = f" on device {run.stage.device}" if len(tool.devices) > 1 else ""
         raise RequestError(
-            f"{tool.name} has not done its work, exit code {code} ({why(console)})",
+            f"{tool.name} has not done its work{where}, exit code {run.code} ({why(run.console)})",
             log,
-            advice(console, tool.record.soc),
+            advice(run.console, tool.record.soc),
         )
-    return console
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(_GRACE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _read(tool: Tool, stage: Stage, task: Task, log: Path, console: str) -> Iterator[List[np.ndarray]]:
-    """Return the outputs per batch file, after all of them were found whole."""
-    specs = task.job.outputs
-    paths = tool.result_files(stage, len(specs))
-    names = [file.name for group in task.groups for file in group.files]
+def _found(tool: Tool, run: Ended, task: Task, log: Path) -> Dict[str, List[Path]]:
+    """Return the result files by name of the batch file, all of them found whole."""
+    paths = tool.result_files(run.stage, len(task.job.outputs))
+    names = [file.name for group in run.part.groups for file in group.files]
     for name, row in zip(names, paths):
-        for path, spec in zip(row, specs):
+        for path, spec in zip(row, task.job.outputs):
             found = path.stat().st_size if path.is_file() else None
-            if found != spec.nbytes:
+            if found is None or not _suffices(found, spec):
                 state = "there is none" if found is None else f"it has {found} bytes"
                 state = f"{state}, expected {spec.nbytes}"
                 raise RequestError(
-                    f"{tool.name} ended well, but of the result of {name} {state} ({why(console)})",
+                    f"{tool.name} ended well, but of the result of {name} {state} ({why(run.console)})",
                     log,
-                    advice(console, tool.record.soc),
+                    advice(run.console, tool.record.soc),
                 )
-    return ([np.fromfile(path, spec.dtype).reshape(spec.shape) for path, spec in zip(row, specs)] for row in paths)
+    return dict(zip(names, paths))
 
 
-def _adopt(results: Iterator[List[np.ndarray]], task: Task, scores: ScoreFolder, hooks: Hooks) -> None:
+def _suffices(size: int, spec: TensorSpec) -> bool:
+    """Tell whether a file of ``size`` bytes can begin with a tensor of ``spec``.
+
+    Tools write more than the batch has: msame an output with its padding, and of a gear that does not divide the
+    largest one the next larger share. One of exactly twice or four times the bytes has other elements, though.
+    """
+    other = [spec.nbytes * factor for factor in (2, 4, 8) if factor * np.dtype(spec.dtype).itemsize <= 8]
+    return size >= spec.nbytes and (size not in other or size == spec.nbytes + _PADDING)
+
+
+def _load(path: Path, spec: TensorSpec) -> np.ndarray:
+    return np.fromfile(path, spec.dtype, int(np.prod(spec.shape))).reshape(spec.shape)
+
+
+def _adopt(files: Dict[str, List[Path]], task: Task, scores: ScoreFolder, hooks: Hooks) -> None:
     total = sum(group.clips for group in task.groups)
+    specs = task.job.outputs
     with hooks.console.progress(total, "clips") as progress:
         for group in task.groups:
             with undisturbed():
-                hooks.keep(group, scores.adopt(group, [next(results) for _ in group.files]))
+                results = [[_load(path, spec) for path, spec in zip(files[file.name], specs)] for file in group.files]
+                hooks.keep(group, scores.adopt(group, results))
             progress.advance(group.clips)
 
 

@@ -7,7 +7,7 @@ import multiprocessing
 import signal
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
-from typing import Any, Dict, Iterator, List, NoReturn, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NoReturn, Optional, Tuple, Union
 
 from clip2om.infer.engines.base import Engine
 from clip2om.infer.execute import execute, warm_up
@@ -39,6 +39,14 @@ class _Done:
     start: float
     end: float
     compute_ms: Optional[float]
+    copies_ms: Optional[Tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Everything is done; what was seen of the device."""
+
+    observed: Dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -81,16 +89,21 @@ def share(engine: Engine, task: Task, hooks: Hooks) -> Outcome:
         for worker in workers:
             worker.connection.send(None)
         total = sum(group.clips for group in task.groups)
+        observed: Dict[str, Any] = {}
         with hooks.console.progress(total, "clips") as progress:
-            for worker, done in _messages(workers):
-                hooks.keep(done.group, done.entry)
-                clock.add(done.start, done.end, done.compute_ms, worker.device)
-                progress.advance(done.group.clips)
+            for worker, message in _messages(workers):
+                if isinstance(message, _Seen):
+                    observed.update({str(worker.device): message.observed} if message.observed else {})
+                    continue
+                hooks.keep(message.group, message.entry)
+                clock.add(message.start, message.end, message.compute_ms, worker.device, message.copies_ms)
+                progress.advance(message.group.clips)
     settings = {**ready[0].settings, "devices": [worker.device for worker in workers]}
-    return Outcome(clock, (sum(one.warmup[0] for one in ready), max(one.warmup[1] for one in ready)), settings)
+    warmup = (sum(one.warmup[0] for one in ready), max(one.warmup[1] for one in ready))
+    return Outcome(clock, warmup, settings, observed)
 
 
-def _messages(workers: List[_Worker]) -> Iterator[Tuple[_Worker, _Done]]:
+def _messages(workers: List[_Worker]) -> Iterator[Tuple[_Worker, Union[_Done, _Seen]]]:
     running = {worker.connection: worker for worker in workers}
     while running:
         for connection in wait(list(running)):
@@ -114,13 +127,19 @@ def _team(engine: Engine, task: Task) -> Iterator[List[_Worker]]:
                 workers.append(_start(context, engine, device, task, position))
         yield workers
     except BaseException:
-        with undisturbed():
+        with undisturbed(lambda: _kill(workers), leaving=True):
             for worker in workers:
                 worker.process.terminate()
             _join(workers)
         raise
-    with undisturbed():
+    with undisturbed(lambda: _kill(workers)):
         _join(workers)
+
+
+def _kill(workers: List[_Worker]) -> None:
+    """End the processes at once: who interrupts twice does not want to wait for their devices."""
+    for worker in workers:
+        worker.process.kill()
 
 
 def _start(context: Any, engine: Engine, device: int, task: Task, position: Any) -> _Worker:
@@ -155,9 +174,10 @@ def _serve(connection: Connection, engine: Engine, task: Task, position: Any) ->
             execute(
                 *(engine, task, _next_groups(task.groups, position)),
                 lambda group, result, entry: connection.send(
-                    _Done(group, entry, result.start, result.end, result.compute_ms)
+                    _Done(group, entry, result.start, result.end, result.compute_ms, result.copies_ms)
                 ),
             )
+            connection.send(_Seen(engine.observed()))
         connection.send(None)
     except Exception as error:
         portable = isinstance(error, (RequestError, OSError))

@@ -37,11 +37,13 @@ def stream(engine: Engine, task: Task, hooks: Hooks) -> Outcome:
 
             def consume(group: Group, result: Result, entry: Optional[Entry]) -> None:
                 hooks.keep(group, entry)
-                clock.add(result.start, result.end, result.compute_ms)
+                clock.add(result.start, result.end, result.compute_ms, copies_ms=result.copies_ms)
                 progress.advance(group.clips)
 
             execute(engine, task, task.groups, consume)
-    return Outcome(clock, warmup, settings)
+        seen = engine.observed()
+    number = (*engine.options.devices, 0)[0]
+    return Outcome(clock, warmup, settings, {str(number): seen} if seen else {})
 
 
 def warm_up(engine: Engine, feed: TensorSpec, rounds: int) -> Tuple[int, float]:

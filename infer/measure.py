@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -19,6 +19,7 @@ class Clock:
 
     Attributes:
         compute_ms: By device, the milliseconds of each execution alone, where ``source`` measured them.
+        copies_ms: Milliseconds of each copy to the device and back, where the device measured them.
         source: Who did; as in :class:`DeviceCompute`.
         covers: What lies between begin and end.
         placed: When each batch began is known, not only how long it took.
@@ -28,15 +29,25 @@ class Clock:
     end: float = 0.0
     intervals: List[Tuple[float, float]] = field(default_factory=list)
     compute_ms: Dict[int, List[float]] = field(default_factory=dict)
+    copies_ms: List[Tuple[float, float]] = field(default_factory=list)
     source: str = "events"
     covers: str = "first read to last write"
     placed: bool = True
 
-    def add(self, start: float, end: float, compute_ms: Optional[float] = None, device: int = 0) -> None:
+    def add(
+        self,
+        start: float,
+        end: float,
+        compute_ms: Optional[float] = None,
+        device: int = 0,
+        copies_ms: Optional[Tuple[float, float]] = None,
+    ) -> None:
         """Count a batch whose results have been dealt with."""
         self.intervals.append((start, end))
         if compute_ms is not None:
             self.compute_ms.setdefault(device, []).append(compute_ms)
+        if copies_ms is not None:
+            self.copies_ms.append(copies_ms)
         self.end = time.perf_counter()
 
     @property
@@ -122,7 +133,11 @@ def _device_compute(work: Work, clock: Clock) -> Optional[DeviceCompute]:
     batch = work.slots / work.batches
     rates = [1000 * batch / max(float(np.mean(values)), 1e-6) for values in clock.compute_ms.values()]
     latency = _latency([round(value, 4) for value in every])
-    return DeviceCompute(clock.source, latency, round(sum(rates), 3), work.clips_per_item)
+    found = DeviceCompute(clock.source, latency, round(sum(rates), 3), work.clips_per_item)
+    if not clock.copies_ms:
+        return found
+    into, out = (_latency([round(value, 4) for value in column]) for column in zip(*clock.copies_ms))
+    return replace(found, copy_in=into, copy_out=out)
 
 
 def covered(intervals: Iterable[Tuple[float, float]]) -> float:
@@ -142,5 +157,5 @@ def _rate(work: Work, seconds: float) -> Rate:
 
 
 def _latency(values: List[float]) -> Latency:
-    p50, p90, p99 = (round(float(value), 4) for value in np.percentile(values, (50, 90, 99)))
-    return Latency(len(values), round(float(np.mean(values)), 4), p50, p90, p99, max(values))
+    p50, p90, p95, p99 = (round(float(value), 4) for value in np.percentile(values, (50, 90, 95, 99)))
+    return Latency(len(values), round(float(np.mean(values)), 4), p50, p90, p99, max(values), p95)

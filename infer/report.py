@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List
+from typing import Any, Dict, List
 
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.records import DeviceCompute, Latency, Rate, Throughput
@@ -27,10 +27,27 @@ def show(figures: Throughput, console: Console, benchmark: bool = False) -> None
         rows.append(_latency_row("submission to completion", figures.latency))
     if device is not None:
         rows.append(_latency_row(f"execution alone ({device.source})", device.batch))
+        copies = (("copy in", device.copy_in), ("copy out", device.copy_out))
+        rows += [_latency_row(f"{name} ({device.source})", found) for name, found in copies if found is not None]
     head = f"latency of {figures.latency.count} batches, ms"
-    console.table([head, "mean", "p50", "p90", "p99", "max"], rows)
+    console.table([head, "mean", "p50", "p90", "p95", "p99", "max"], rows)
     if device is not None:
         console.result(_device(device))
+
+
+def show_observed(observed: Dict[str, Any], console: Console) -> None:
+    """Show what was seen of each device: its memory, whether it grew, and its power."""
+    for number, seen in observed.items():
+        words = []
+        memory, power = seen.get("memory"), seen.get("power")
+        if memory:
+            used, total = (memory[name] / 2**20 for name in ("used_bytes", "total_bytes"))
+            grown = memory["slope_bytes_per_batch"] / 2**10
+            words.append(f"memory {used:,.0f} of {total:,.0f} MiB in use, {grown:+.2f} KiB per batch")
+        if power:
+            words.append(f"power {power['mean_w']:.1f} W, at most {power['most_w']:.1f} W ({power['samples']} samples)")
+        if words:
+            console.result(f"device {number}: {'; '.join(words)}")
 
 
 def _device(device: DeviceCompute) -> str:
@@ -42,8 +59,8 @@ def _device(device: DeviceCompute) -> str:
 
 
 def _latency_row(name: str, latency: Latency) -> List[str]:
-    values = (latency.mean_ms, latency.p50_ms, latency.p90_ms, latency.p99_ms, latency.max_ms)
-    return [name, *(f"{value:.2f}" for value in values)]
+    values = (latency.mean_ms, latency.p50_ms, latency.p90_ms, latency.p95_ms, latency.p99_ms, latency.max_ms)
+    return [name, *("-" if value is None else f"{value:.2f}" for value in values)]
 
 
 def _counted(figures: Throughput) -> str:

@@ -87,6 +87,12 @@ def option_facts(outcome: Outcome, task: Task) -> Dict[str, Any]:
     return {**outcome.settings, "warmup": task.warmup, "verify": task.verify}
 
 
+def ran_on(engine: Backend, outcome: Outcome) -> str:
+    """Return in words what computed: of the devices that were asked for, those that got batches."""
+    ran = tuple(outcome.settings.get("devices", ())) or engine.options.devices
+    return type(engine)(engine.model.parent, engine.record, replace(engine.options, devices=ran)).device
+
+
 class _Run:
     """One run over one folder: what is kept, what is to do, and how it is done."""
 
@@ -113,6 +119,7 @@ class _Run:
         facts = option_facts(outcome, task)
         clock = outcome.clock
         summary = replace(self._summary(), latency_ms=clock.latency_ms, start_ms=clock.start_ms)
+        summary = replace(summary, device=ran_on(self._engine, outcome), observed=outcome.observed)
         return replace(summary, throughput=figures, options=facts)
 
     def adopt(self) -> Summary:
@@ -125,11 +132,13 @@ class _Run:
         self._console.say("every batch was kept from an earlier run; its figures follow")
         return replace(
             summary,
+            device=former.device,
             throughput=former.throughput,
             latency_ms=former.latency_ms,
             start_ms=former.start_ms,
             options=former.options,
             host=former.host,
+            observed=former.observed,
         )
 
     def _summary(self) -> Summary:

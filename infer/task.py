@@ -47,8 +47,12 @@ class Hooks:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it went: what the engine chose itself, when each batch ran, and the warm-up (batches, seconds)."""
+    """How it went: what the engine chose itself, when each batch ran, and the warm-up (batches, seconds).
+
+    ``observed`` is what was seen of each device meanwhile, by its number.
+    """
 
     clock: Clock
     warmup: Tuple[int, float]
     settings: Dict[str, Any] = field(default_factory=dict)
+    observed: Dict[str, Any] = field(default_factory=dict)

@@ -29,6 +29,8 @@ _HOMES = ("cann", "ascend-toolkit/latest", "nnae/latest", "nnrt/latest")
 _VERSION = re.compile(r"\d+\.\d+(?:\.\w+)*")
 _INSTALLED = re.compile(r"^version=(\S+)", re.MULTILINE)
 _PACKAGE = re.compile(r"^package_name=(\S+)", re.MULTILINE)
+# Of Ascend-cann-310p-ops: 310p.
+_CHIP = re.compile(r"cann-(.+)-ops", re.IGNORECASE)
 _RUNNING = re.compile(r"^\w+_running_version=\[(?:[^:\]]*:)?([^\]]+)\]", re.MULTILINE)
 _DIRECTORY = re.compile(r"^version_dir=(\S+)", re.MULTILINE)
 _DRIVER = re.compile(r"^(?:package_version|Version)=(\S+)", re.MULTILINE)
@@ -44,6 +46,7 @@ class Cann:
         version: For example ``8.0.RC2``; empty where no version file can be read.
         sourced: The environment points to this installation.
         ops: Versions of the operator packages: needed beside the toolkit from CANN 8.5 on.
+        ops_chips: The chip of each of them, ``310p``; from 8.5 on a package is for one chip.
     """
 
     home: str
@@ -51,6 +54,7 @@ class Cann:
     version: str
     sourced: bool
     ops: List[str] = field(default_factory=list)
+    ops_chips: List[str] = field(default_factory=list)
 
     @property
     def release(self) -> Tuple[int, int]:
@@ -123,6 +127,12 @@ def find_cann(root: Path, environ: Mapping[str, str]) -> Optional[Cann]:
     return next((_cann(home, sourced=False) for home in _usual(root, environ)), None)
 
 
+def platforms(home: str) -> List[str]:
+    """Return the chips that a CANN has platform files of, which ATC asks for; empty where it has none."""
+    folders = ("data/platform_config", "*/data/platform_config", "*/platform_config")
+    return sorted({path.stem for folder in folders for path in Path(home).glob(f"{folder}/Ascend*.ini")})
+
+
 def driver_version(root: Path = ROOT) -> str:
     """Return the version of the installed driver, empty where there is none (or a container does not show it)."""
     text = _read(root / "usr/local/Ascend/driver/version.info")
@@ -163,7 +173,8 @@ def _cann(home: Path, sourced: bool) -> Cann:
     main = next((text for text in texts if text not in ops and _first(_INSTALLED, text)), "")
     package = _first(_PACKAGE, main).rpartition("-")[2] or _package(home)
     version = _first(_INSTALLED, main) or _version(home)
-    return Cann(str(home), package, version, sourced, [_first(_INSTALLED, text) for text in ops])
+    chips = [_first(_CHIP, _first(_PACKAGE, text)).lower() for text in ops]
+    return Cann(str(home), package, version, sourced, [_first(_INSTALLED, text) for text in ops], chips)
 
 
 def _package(home: Path) -> str:

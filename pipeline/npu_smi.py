@@ -14,6 +14,7 @@ _TIMEOUT_S = 20.0
 _USUAL = ("/usr/local/bin", "/usr/local/sbin")
 _HEAD = re.compile(r"npu-smi\s+(\S+)\s+Version:\s*(\S+)")
 _MEMORY = re.compile(r"(\d+)\s*/\s*(\d+)")
+_POWER = re.compile(r"\d+(\.\d+)?(?=\s|$)")
 _BOARD = re.compile(r"^\s*(NPU Name|Chip Name)\s*:\s*(\S.*?)\s*$", re.MULTILINE)
 
 
@@ -28,6 +29,7 @@ class Chip:
         name: As printed, for example ``310P3``.
         health: As printed; ``Alarm`` is common on healthy 310B boards.
         memory_mb: Device memory in MB as npu-smi counts it (HBM where there is some); 0 where it is not shown.
+        power_w: Power in watts, None where npu-smi does not tell (``NA``, and the 0.0 of boards).
     """
 
     npu: int
@@ -36,6 +38,8 @@ class Chip:
     name: str
     health: str
     memory_mb: int
+    # Of the moment, not of the chip.
+    power_w: Optional[float] = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ def parse(text: str) -> Listing:
     """Read the table of ``npu-smi info``; the block of processes below it is left out."""
     head = _HEAD.search(text)
     chips: List[Chip] = []
-    first: Optional[Tuple[int, str, str]] = None
+    first: Optional[Tuple[int, str, str, str]] = None
     for line in text.splitlines():
         if "Process id" in line:
             break
@@ -62,7 +66,7 @@ def parse(text: str) -> Listing:
             continue
         # Each chip has two rows: card, name and health; then chip, device, bus and load.
         if first is None:
-            first = (int(numbers[0]), " ".join(numbers[1:]), cells[1])
+            first = (int(numbers[0]), " ".join(numbers[1:]), cells[1], cells[2])
         else:
             chips.append(_chip(first, numbers, cells[-1]))
             first = None
@@ -106,11 +110,13 @@ def _find(environ: Mapping[str, str]) -> Optional[str]:
     return shutil.which(TOOL, path=os.pathsep.join([path, *_USUAL]) if path else os.pathsep.join(_USUAL))
 
 
-def _chip(first: Tuple[int, str, str], numbers: List[str], load: str) -> Chip:
-    npu, name, health = first
+def _chip(first: Tuple[int, str, str, str], numbers: List[str], load: str) -> Chip:
+    npu, name, health, drawn = first
     memories = _MEMORY.findall(load)
     device = int(numbers[1]) if len(numbers) > 1 and numbers[1].isdigit() else None
-    return Chip(npu, int(numbers[0]), device, name, health, int(memories[-1][1]) if memories else 0)
+    watts = _POWER.match(drawn)
+    power = float(watts.group()) or None if watts else None
+    return Chip(npu, int(numbers[0]), device, name, health, int(memories[-1][1]) if memories else 0, power)
 
 
 def _output(command: List[str], environ: Mapping[str, str], timeout_s: float) -> Tuple[int, str]:

@@ -127,6 +127,7 @@ class Latency:
     p90_ms: float
     p99_ms: float
     max_ms: float
+    p95_ms: Optional[float] = None
 
 
 @dataclass(frozen=True)
@@ -150,12 +151,15 @@ class DeviceCompute:
         slots_per_s: 1000 * batch / mean milliseconds, summed over devices: the formula behind published figures. It
             counts padding, and leaves out everything but the execution.
         clips_per_item: Clips in one item of the batch. Tools count items, so their figure is slots_per_s divided by it.
+        copy_in: Milliseconds of each copy to the device, by its own events; ``copy_out`` back from it.
     """
 
     source: str
     batch: Latency
     slots_per_s: float
     clips_per_item: int = 1
+    copy_in: Optional[Latency] = None
+    copy_out: Optional[Latency] = None
 
     @property
     def items_per_s(self) -> float:
@@ -209,6 +213,7 @@ class Summary:
     Attributes:
         latency_ms: Milliseconds per batch, in the order in which the batches were done.
         start_ms: When each of them was submitted, in milliseconds after the first read; empty where that is not known.
+        observed: By device, what was seen while it worked: its memory in bytes, its power in watts.
     """
 
     engine: str
@@ -228,6 +233,7 @@ class Summary:
     start_ms: List[float] = field(default_factory=list)
     options: Dict[str, Any] = field(default_factory=dict)
     host: Dict[str, Any] = field(default_factory=dict)
+    observed: Dict[str, Any] = field(default_factory=dict)
 
 
 _KINDS = {GraphRecord: "graph", CompiledRecord: "compiled", Summary: "scores"}

@@ -6,24 +6,44 @@ import contextlib
 import os
 import signal
 import threading
-from typing import Any, Iterator, List
+import time
+from typing import Any, Callable, Iterator, List, Optional
 
 _ALGEBRA = "OPENBLAS_NUM_THREADS"
+_INTERRUPTED = 130
+# A terminal may send one Ctrl-C to several processes, which pass it on to each other; a person takes longer.
+_MOMENT_S = 0.2
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
+def undisturbed(hurry: Optional[Callable[[], None]] = None, leaving: bool = False) -> Iterator[None]:
     """Hold SIGINT, SIGTERM and SIGHUP back until the block is done; then they do what they would have done.
 
     Between a library's call that hands out a resource and the note that it must be given back there is a moment in
     which an interrupt would leak it. Signals only ever reach the main thread: on others nothing is held back.
+
+    Args:
+        hurry: Called at once at a second signal: who presses Ctrl-C again, a moment later, does not want to wait for
+            what the block waits for.
+        leaving: The block already is what follows an interrupt or an error: the first signal counts as the second.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     caught: List[Any] = []
-    former = {number: signal.signal(number, lambda *what: caught.append(what)) for number in _SIGNALS}
+    begin = time.monotonic()
+
+    def hold(*what: Any) -> None:
+        nonlocal begin
+        late = time.monotonic() - begin >= _MOMENT_S
+        caught.append(what)
+        if hurry is not None and late and (leaving or len(caught) > 1):
+            hurry()
+        if len(caught) == 1:
+            begin = time.monotonic()
+
+    former = {number: signal.signal(number, hold) for number in _SIGNALS}
     try:
         yield
     finally:
@@ -31,6 +51,12 @@ def undisturbed() -> Iterator[None]:
             signal.signal(number, handler)
     if caught:
         signal.raise_signal(caught[0][0])
+
+
+def leave_at_once() -> None:
+    """End this process without another word of Python: the system takes back what it holds."""
+    os.write(2, b"interrupted again: ended at once; run the same command again to resume\n")
+    os._exit(_INTERRUPTED)
 
 
 @contextlib.contextmanager

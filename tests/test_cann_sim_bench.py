@@ -15,6 +15,7 @@ import pytest
 
 from tests.cann_sim import environment
 from tests.cann_sim.samples import CLASSES, DIMS, compile_tiny
+from tests.command import ROOT
 
 CLIP_BYTES = int(np.prod(DIMS)) * 4
 
@@ -73,8 +74,13 @@ def test_files_are_grouped_padded_and_named(models: Path, tmp_path: Path, genera
     found = [np.fromfile(tmp_path / f"out/x/{name}_0.bin", np.float32) for name in ("clip2", "clip10", "Clip1")]
     np.testing.assert_allclose(found, expected(models, [0, 1, 2]), atol=1e-3)
     summary = json.loads((tmp_path / "out/x_summary.json").read_text())
-    assert [os.path.basename(path) for path in summary["filesinfo"]["0"]["infiles"]] == ["Clip1.bin", "clip2.bin"]
-    assert [os.path.basename(path) for path in summary["filesinfo"]["1"]["outfiles"]] == ["clip10_0.bin"]
+    # An entry per input file.
+    assert [os.path.basename(entry["infiles"][0]) for entry in summary["filesinfo"].values()] == [
+        "Clip1.bin", "clip2.bin", "clip10.bin"
+    ]  # fmt: skip
+    assert [os.path.basename(path) for path in summary["filesinfo"]["2"]["outfiles"]] == ["clip10_0.bin"]
+    # The bar is on stdout, and what follows is on its line.
+    assert "100%|" in done.stdout and "[INFO] -----" in done.stdout.split("100%|")[1].splitlines()[0]
     compute = summary["NPU_compute_time"]
     assert compute["count"] == 2 == len(summary["npu_compute_time_list"])
     assert summary["throughput"] == pytest.approx(2000 / compute["mean"])
@@ -114,6 +120,56 @@ def test_several_devices(models: Path, tmp_path: Path, generation: str, folders:
     prefix = "" if generation == "G1" else r"\[INFO\] "
     assert re.search(rf"^{prefix}i:1 device_1 throughput:\S+ start_time:\S+ end_time:\S+$", done.stdout, re.M)
     assert "multidevice run end qsize:4 result:0" in done.stdout
+
+
+def test_a_list_of_devices_opens_device_0_and_is_shared_evenly_later(models: Path, tmp_path: Path) -> None:
+    write_clips(tmp_path / "in", [f"{name}.bin" for name in "abcde"], batch=2)
+    words = ["--model", models / "tiny_2.om", "--input", "in", "--output", "out", "--device", "1,2,3"]
+    words += ["--divide_input", "True"]
+    done = ais_bench(tmp_path, *words, "--output_dirname", "x", devices=4)
+    assert done.returncode == 0, done.stderr
+    counts = [len(list((tmp_path / "out/x" / name).iterdir())) for name in ("device1_0", "device2_1", "device3_2")]
+    assert counts == [2, 2, 1]
+    done = ais_bench(tmp_path, *words, "--output_dirname", "y", devices=4, devices_taken="0")
+    assert done.returncode == 1
+    assert "[ERROR] create context failed. ret=207005" in done.stdout
+
+
+def test_the_later_ais_bench_counts_files_and_checks_the_dump(models: Path, tmp_path: Path) -> None:
+    write_clips(tmp_path / "in", ["a.bin", "b.bin"], batch=2)
+    words = ["--model", models / "tiny_2.om"]
+    done = ais_bench(tmp_path, *words, "--input", "in", most_files=1)
+    assert "OverflowError: file count under directory: in is over 1!" in done.stderr
+    dumps = tmp_path / "dumps"
+    config = tmp_path / "acl.json"
+    config.write_text(
+        json.dumps({"dump": {"dump_path": str(dumps), "dump_list": [{"model_name": "tiny_2"}], "dump_mode": "all"}})
+    )
+    for mode, fine in ((None, False), (0o755, False), (0o750, True)):
+        if mode:
+            dumps.mkdir(exist_ok=True)
+            dumps.chmod(mode)
+        done = ais_bench(tmp_path, *words, "--acl_json_path", config)
+        assert (done.returncode == 0) == fine, done.stderr
+        assert ("dump path in acl json file" in done.stderr) != fine
+
+
+def test_the_dump_that_the_documentation_describes_is_taken(models: Path, tmp_path: Path) -> None:
+    text = (ROOT / "docs/drift.md").read_text(encoding="utf-8").replace("/tmp/dumps", str(tmp_path / "dumps"))
+    (make,) = re.findall(r"^ +(mkdir .*)$", text, re.M)
+    (config,) = re.findall(r'^ +(\{"dump": .*\})$', text, re.M)
+    subprocess.run(["sh", "-c", make], check=True)
+    (tmp_path / "acl.json").write_text(config)
+    done = ais_bench(tmp_path, "--model", models / "tiny_2.om", "--acl_json_path", "acl.json")
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_execution_that_fails_is_told_without_a_number(models: Path, tmp_path: Path) -> None:
+    done = ais_bench(tmp_path, "--model", models / "tiny_2.om", fail="acl.mdl.execute:1:507015")
+    errors = [line for line in done.stdout.splitlines() if "ERROR]" in line]
+    assert errors[0].startswith("[ACL ERROR] E")
+    assert errors[1:] == ["[ERROR] execute model failed, modelId is 1", "[ERROR] execute Infer failed ret:-1"]
+    assert done.stderr.rstrip().endswith("RuntimeError: [-1][ACL: general failure]")
 
 
 def test_a_device_that_is_missing_fails_the_whole_run(models: Path, tmp_path: Path) -> None:
@@ -223,15 +279,17 @@ def test_msame_writes_text(models: Path, tmp_path: Path) -> None:
     assert np.array([line.split() for line in text.splitlines()], float).shape == (2, CLASSES)
 
 
-def test_msame_stops_at_the_second_failing_file_only(models: Path, tmp_path: Path) -> None:
-    write_clips(tmp_path / "in", ["a.bin", "b.bin", "c.bin"], batch=2)
-    (tmp_path / "in/a.bin").write_bytes(b"short")
-    done = msame(tmp_path, "--model", models / "tiny_2.om", "--input", "in")
+def test_msame_fails_on_after_a_failure_and_stops_at_the_second_file_only(models: Path, tmp_path: Path) -> None:
+    write_clips(tmp_path / "in", ["a.bin", "b.bin", "c.bin", "d.bin"], batch=2)
+    words = ["--model", models / "tiny_2.om", "--input", "in"]
+    # What the third file left in the dataset makes the fourth fail as well.
+    done = msame(tmp_path, *words, fail="acl.mdl.execute:3:507015")
     assert done.returncode == 0 and SAMPLE_SUCCESS.search(done.stdout)
-    assert done.stdout.count("[ERROR] model execute failed") == 1
-    clip(0, 2).tofile(tmp_path / "in/a.bin")
+    assert done.stdout.count("[ERROR] execute model failed, modelId is 1\n[ERROR] model execute failed") == 2
+    assert "507015" not in done.stdout
+    assert re.search(r"^Inference average time without first time: \d+\.\d\d ms$", done.stdout, re.M)
     (tmp_path / "in/b.bin").write_bytes(b"short")
-    done = msame(tmp_path, "--model", models / "tiny_2.om", "--input", "in")
+    done = msame(tmp_path, *words)
     assert done.returncode == 1 and not SAMPLE_SUCCESS.search(done.stdout)
 
 
@@ -269,6 +327,16 @@ def test_msame_crashes_on_a_name_without_a_dot(models: Path, tmp_path: Path) -> 
     done = msame(tmp_path, "--model", models / "tiny_2.om", "--input", "in")
     assert done.returncode not in (0, 1)
     assert "std::out_of_range" in done.stderr
+
+
+def test_msame_writes_more_than_a_gear_that_does_not_divide_the_largest(models: Path, tmp_path: Path) -> None:
+    compile_tiny(tmp_path, batch=-1, dynamic_batch_size="2,4,10", output="odd")
+    clip(0, 4).tofile(tmp_path / "a.bin")
+    words = ["--model", "odd.om", "--input", "a.bin", "--output", "out", "--dymBatch", 4]
+    assert SAMPLE_SUCCESS.search(msame(tmp_path, *words, output_padding=32).stdout)
+    # 10 // 4 = 2 parts of the largest gear's bytes, and of the padding.
+    written = next((tmp_path / "out").glob("*/odd_output_0.bin")).stat().st_size
+    assert written == (10 * CLASSES * 4 + 32) // 2 > 4 * CLASSES * 4
 
 
 def test_msame_sets_a_gear(models: Path, tmp_path: Path) -> None:

@@ -227,6 +227,8 @@ def test_without_cann_there_is_no_module() -> None:
         ({"permission": 0}, "print(acl.init())", "507899"),
         ({"devices": 2, "devices_taken": "1"}, "acl.init(); print(acl.rt.set_device(1))", "207005"),
         ({"devices": 2}, "acl.init(); print(acl.rt.get_device_count())", "(2, 0)"),
+        # Neither the count nor the name needs acl.init.
+        ({"devices": 2}, "print(acl.rt.get_device_count())", "(2, 0)"),
         ({"soc": "Ascend910B4"}, "print(acl.get_soc_name())", "Ascend910B4"),
         ({"run_mode": 0}, "acl.init(); print(acl.rt.get_run_mode())", "(0, 0)"),
     ],
@@ -234,6 +236,8 @@ def test_without_cann_there_is_no_module() -> None:
 def test_what_the_environment_says_of_the_host(knobs: dict, code: str, expected: str, tmp_path: Path) -> None:
     done = _python(f"import acl; {code}", violations=tmp_path / "violations", **knobs)
     assert done.stdout.strip() == expected, done.stderr
+    if "init" not in code:
+        assert not (tmp_path / "violations").exists()
 
 
 def test_visible_devices_stop_at_the_first_bad_token(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ Each slot has its own stream, and several are in flight, so that the copy to the
 back overlap between batches. Executions follow each other through events (``--streams`` at a time), which leaves the
 throughput at that of the slowest stage and makes the device's own time of each execution comparable with ais_bench's.
 
-Verified against the documented contract of CANN 6 to 9 (simulated), not yet on hardware.
+Verified against the documented contract of CANN 6 to 9 (simulated), not yet on hardware; of CANN 5 the events of one
+kind are used, which is inferred.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from typing import Any, Deque, Dict, List, Optional
 
 import numpy as np
 
-from clip2om.infer.engines.acl_library import Library, Resources, load_module
-from clip2om.infer.engines.acl_memory import PinnedPool
+from clip2om.infer.engines.acl_library import HungError, Library, Resources, load_module
+from clip2om.infer.engines.acl_memory import MemoryLog, PinnedPool
 from clip2om.infer.engines.acl_model import Description, check_sizes, describe
 from clip2om.infer.engines.acl_slot import Slot, load
 from clip2om.infer.engines.base import Engine, Options, Result
@@ -29,7 +30,7 @@ from clip2om.pipeline.ascend_host import ROOT, find_cann
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.records import CompiledRecord
 from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
-from clip2om.pipeline.undisturbed import undisturbed
+from clip2om.pipeline.undisturbed import leave_at_once, undisturbed
 
 # One batch on its way in, one on its way out, and one ready to go, besides those that are computed.
 _SPARE_SLOTS = 3
@@ -62,6 +63,8 @@ class AclEngine(Engine):
         self._described = Description([], [])
         self._free: Deque[Slot] = deque()
         self._flying: Deque[Slot] = deque()
+        self._memory: Optional[MemoryLog] = None
+        self._hung = False
 
     @classmethod
     def version(cls) -> str:
@@ -110,6 +113,11 @@ class AclEngine(Engine):
         """Return requests and streams."""
         return {"requests": self.requests, "streams": self.streams}
 
+    def observed(self) -> Dict[str, Any]:
+        """Return the device's memory in use."""
+        seen = self._memory.seen() if self._memory is not None else None
+        return {} if seen is None else {"memory": seen}
+
     def allocate(self, spec: TensorSpec) -> np.ndarray:
         """Return page-locked memory to read into, ordinary memory where none is left."""
         lent = self._pool.lend(spec) if self._pool is not None else None
@@ -118,6 +126,9 @@ class AclEngine(Engine):
     def close(self) -> None:
         """Wait for what runs, release everything, reset the device, finalize."""
         resources, self._resources = self._resources, None
+        if self._hung:
+            # Whatever waits for the device would wait for ever; the end of the process releases it.
+            resources = None
         if self._pool is not None:
             self._pool.forget()
         self._pool = None
@@ -140,6 +151,7 @@ class AclEngine(Engine):
         self._described = describe(library, desc, self.record.inputs, self.record.outputs)
         self._check_description()
         self._free.extend(Slot(library, resources, model, self._described) for model in models)
+        self._memory = MemoryLog(library)
         count = self.requests + self.read_ahead + 2
         self._pool = PinnedPool(resources, self._described.inputs[0].size, count)
 
@@ -178,19 +190,32 @@ class AclEngine(Engine):
 
     def _collect(self, ticket: _Ticket) -> Result:
         slot = ticket.slot
-        with undisturbed():
-            slot.wait()
+        with undisturbed(leave_at_once):
+            self._wait(slot)
             end = time.perf_counter()
             outputs = slot.outputs(ticket.outputs)
             # With several executions at a time, the device's clock has the others' share too.
-            alone = slot.compute_ms() if self.streams == 1 else None
+            stages = slot.stages_ms() if self.streams == 1 else None
             self._land(slot)
-        return Result(outputs, ticket.start, end, alone)
+        if self._memory is not None:
+            self._memory.note()
+        if stages is None:
+            return Result(outputs, ticket.start, end)
+        into, alone, out = stages
+        return Result(outputs, ticket.start, end, alone, (into, out))
+
+    def _wait(self, slot: Slot) -> None:
+        try:
+            slot.wait()
+        except HungError:
+            self._hung = True
+            raise
 
     def _abandon(self, ticket: _Ticket) -> None:
         # Whatever failed, nobody wants this batch, and the stream is idle now.
-        with undisturbed(), contextlib.suppress(RequestError):
-            ticket.slot.wait()
+        with undisturbed(leave_at_once, leaving=True), contextlib.suppress(RequestError):
+            if not self._hung:
+                self._wait(ticket.slot)
         self._land(ticket.slot)
 
     def _land(self, slot: Slot) -> None:

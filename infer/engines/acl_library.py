@@ -6,16 +6,23 @@ caller here says which of the three a function is.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Tuple
+import functools
+import time
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from clip2om.infer.engines.base import EngineMissingError
 from clip2om.infer.engines.om import SET_ENV, library_remedy
 from clip2om.pipeline.ascend_codes import find
 from clip2om.pipeline.errors import RequestError
-from clip2om.pipeline.undisturbed import undisturbed
+from clip2om.pipeline.undisturbed import leave_at_once, undisturbed
 
 _LOG = "look at ~/ascend/log/debug/plog"
 _REPEAT_INITIALIZE = 100002
+_STREAM_TIMEOUT = 507046
+# How long one batch may take, and how long Python may be deaf meanwhile.
+LONGEST_S = 180
+_SLICE_MS = 1000
+_HUNG = "see npu-smi info; reset the device (npu-smi set -t reset -i ID -c CHIP), then run again to resume"
 _LONGEST = 240
 
 # What is given back with which function, in the order that the documentation prescribes: descriptors before the
@@ -59,7 +66,13 @@ def _import_remedy(error: ImportError) -> str:
 
 
 class AclError(RequestError):
-    """A pyACL function failed."""
+    """A pyACL function failed, with an aclError where it has one."""
+
+    code = 0
+
+
+class HungError(AclError):
+    """The device does not answer any more: nothing that waits for it may be called."""
 
 
 class Library:
@@ -69,6 +82,7 @@ class Library:
         self._module = module
         self._where = where
         self._functions: Dict[str, Callable[..., Any]] = {}
+        self._has_timeout: Optional[bool] = None
 
     def act(self, name: str, *args: Any) -> None:
         """Call a function that returns its code alone.
@@ -99,6 +113,34 @@ class Library:
             raise AclError(f"acl.{name} failed{self._said()}", self._where, _LOG)
         return value
 
+    def synchronize(self, stream: int) -> None:
+        """Wait for everything that was given to a stream.
+
+        Where CANN has a wait with a time-out, it is asked again and again, so that this process hears signals
+        meanwhile and does not wait for ever.
+
+        Raises:
+            HungError: the device has not finished in any reasonable time.
+            AclError: a task failed.
+        """
+        if self._has_timeout is None:
+            self._has_timeout = hasattr(self._module.rt, "synchronize_stream_with_timeout")
+        if not self._has_timeout:
+            self.act("rt.synchronize_stream", stream)
+            return
+        deadline = time.monotonic() + LONGEST_S
+        while True:
+            try:
+                self.act("rt.synchronize_stream_with_timeout", stream, _SLICE_MS)
+                return
+            except AclError as error:
+                if error.code != _STREAM_TIMEOUT:
+                    raise
+                if time.monotonic() >= deadline:
+                    raise HungError(
+                        f"the device has not finished a batch within {LONGEST_S} s", self._where, _HUNG
+                    ) from None
+
     def _function(self, name: str) -> Callable[..., Any]:
         if name not in self._functions:
             found: Any = self._module
@@ -109,10 +151,13 @@ class Library:
 
     def _check(self, name: str, code: int) -> None:
         if code:
-            known = find(code)
+            said = self._said()
+            known = find(code, said, "run")
             means = f"{known.title}: {known.meaning.en} (usually {known.cause.en})" if known else str(code)
             todo = known.todo.en if known else _LOG
-            raise AclError(f"acl.{name} failed with {means}{self._said()}", self._where, todo)
+            error = AclError(f"acl.{name} failed with {means}{said}", self._where, todo)
+            error.code = code
+            raise error
 
     def _said(self) -> str:
         """Return the runtime's own words, if it has any; asking for them clears them."""
@@ -169,9 +214,9 @@ class Resources:
             AclError: the first failure, after everything was tried.
         """
         failures: List[AclError] = []
-        with undisturbed():
+        with undisturbed(leave_at_once, leaving=True):
             for stream in self._held["stream"]:
-                self._try(failures, "rt.synchronize_stream", stream)
+                self._attempt(failures, functools.partial(self._library.synchronize, stream))
             for kind, name in _RELEASES.items():
                 held = self._held[kind]
                 while held:
@@ -189,7 +234,11 @@ class Resources:
         return handle
 
     def _try(self, failures: List[AclError], name: str, *args: Any) -> None:
+        self._attempt(failures, lambda: self._library.act(name, *args))
+
+    @staticmethod
+    def _attempt(failures: List[AclError], give: Callable[[], None]) -> None:
         try:
-            self._library.act(name, *args)
+            give()
         except AclError as error:
             failures.append(error)

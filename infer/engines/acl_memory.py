@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ctypes
+import time
 import weakref
 from collections import deque
-from typing import Deque, Dict, List, Optional
+from typing import Any, Deque, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from clip2om.infer.engines.acl_library import Resources
+from clip2om.infer.engines.acl_library import AclError, Library, Resources
 from clip2om.pipeline.tensor import TensorSpec
 
 # Asynchronous copies want such addresses; malloc_host gives them, except where the program runs on the chip itself.
 _ALIGNMENT = 64
+# Attributes of get_mem_info; a chip without such memory answers 0 of 0.
+_DDR, _HBM = 0, 1
+_EVERY_S = 0.5
 
 
 def pinned(resources: Resources, size: int) -> np.ndarray:
@@ -59,6 +63,55 @@ class PinnedPool:
             lent.detach()
         self._lent.clear()
         self._free.clear()
+
+
+class MemoryLog:
+    """What a device holds in memory while batches run, all processes on it together.
+
+    A run that lasts long must not grow: the slope says whether it does.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._points: List[Tuple[int, int, int]] = []
+        self._batches = 0
+        self._due = 0.0
+        self._mute = False
+
+    def note(self) -> None:
+        """Count a batch, and now and then look at the memory."""
+        self._batches += 1
+        if time.monotonic() >= self._due:
+            self._look()
+            self._due = time.monotonic() + _EVERY_S
+
+    def seen(self) -> Optional[Dict[str, Any]]:
+        """Return bytes in use and in all, and by how many bytes a batch made the former grow (least squares)."""
+        if self._batches > (self._points[-1][0] if self._points else 0):
+            self._look()
+        if not self._points:
+            return None
+        batches, used, total = (np.array(column, float) for column in zip(*self._points))
+        grown = float(np.polyfit(batches, used, 1)[0]) if len(batches) > 1 else 0.0
+        return {
+            "used_bytes": int(used[-1]),
+            "most_bytes": int(used.max()),
+            "total_bytes": int(total[-1]),
+            "slope_bytes_per_batch": round(grown, 3),
+            "samples": len(used),
+        }
+
+    def _look(self) -> None:
+        """Ask for high-bandwidth memory, and where the chip has none, for its other memory; it is no error if mute."""
+        for kind in (_HBM, _DDR) if not self._mute else ():
+            try:
+                free, total = self._library.take("rt.get_mem_info", kind)
+            except (AclError, AttributeError):
+                self._mute = True
+                return
+            if total:
+                self._points.append((self._batches, total - free, total))
+                return
 
 
 def views(buffers: List[np.ndarray], specs: List[TensorSpec]) -> List[np.ndarray]:

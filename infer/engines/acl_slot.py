@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, List, Optional, Tuple
 
 import numpy as np
 
-from clip2om.infer.engines.acl_library import Library, Resources
+from clip2om.infer.engines.acl_library import AclError, Library, Resources
 from clip2om.infer.engines.acl_memory import address, pinned, views
 from clip2om.infer.engines.acl_model import Description
 from clip2om.pipeline.tensor import TensorSpec
@@ -16,6 +17,73 @@ _HOST_TO_DEVICE = 1
 _DEVICE_TO_HOST = 2
 _EVENT_SYNC = 1
 _EVENT_TIME_LINE = 8
+# A wrong or unsupported argument, by release: 100000, RT_PARAM_INVALID, API_NOT_SUPPORT, FEATURE_(NOT_)SUPPORT(ED).
+_REFUSALS = (100000, 107000, 200001, 200006, 207000)
+
+
+@dataclass(frozen=True)
+class _Marks:
+    """Events with a time: around the copy in, the execution and the copy out of a batch."""
+
+    given: int
+    fed: int
+    begun: int
+    ended: int
+    back: int
+
+
+def _sync_event(resources: Resources) -> int:
+    """Return an event that streams wait for; CANN 5 does not know the flag and has events of one kind only."""
+    try:
+        return resources.take("event", "rt.create_event_with_flag", _EVENT_SYNC)
+    except AttributeError:
+        return resources.take("event", "rt.create_event")
+    except AclError as error:
+        if error.code not in _REFUSALS:
+            raise
+        return resources.take("event", "rt.create_event")
+
+
+class _Turns:
+    """Three events of which each marks the end of every third execution of a slot.
+
+    An event with the SYNC flag is a level: set by a record, cleared by a reset *task* alone, whether or not anybody
+    waited for it. Hence each is reset a turn before it is recorded again: by then the batch that waited for its last
+    record has been synchronised, and when the next one waits, so has the stream that the reset was queued on.
+    """
+
+    def __init__(self, library: Library, resources: Resources) -> None:
+        self._library = library
+        self._events = [_sync_event(resources) for _ in range(3)]
+        self._set = [False for _ in self._events]
+        self._turn = 0
+        self._resets = True
+
+    @property
+    def current(self) -> int:
+        """The event of this turn."""
+        return self._events[self._turn]
+
+    def advance(self, stream: int) -> None:
+        """Begin a turn, on an idle stream: its event is clear, and the one of the next is cleared on the way."""
+        self._turn = self._next
+        self._set[self._turn] = True
+        if self._set[self._next] and self._resets:
+            self._reset(self._events[self._next], stream)
+            self._set[self._next] = False
+
+    def _reset(self, event: int, stream: int) -> None:
+        try:
+            self._library.act("rt.reset_event", event, stream)
+        except AclError as error:
+            # An event without the flag takes a new place with every record: there is nothing to reset.
+            if error.code not in _REFUSALS:
+                raise
+            self._resets = False
+
+    @property
+    def _next(self) -> int:
+        return (self._turn + 1) % len(self._events)
 
 
 class Slot:
@@ -44,16 +112,15 @@ class Slot:
         self._results = [pinned(resources, port.size) for port in description.outputs]
         self._fed = resources.dataset(self._inputs)
         self._given = resources.dataset(self._outputs)
-        self._begun, self._ended = (
-            resources.take("event", "rt.create_event_with_flag", _EVENT_TIME_LINE) for _ in range(2)
+        self._marks = _Marks(
+            *(resources.take("event", "rt.create_event_with_flag", _EVENT_TIME_LINE) for _ in range(5))
         )
-        # Two that take turns: when one is recorded again, the batch that waited for it has been synchronised.
-        self._turns = [resources.take("event", "rt.create_event_with_flag", _EVENT_SYNC) for _ in range(2)]
+        self._turns = _Turns(library, resources)
 
     @property
     def done(self) -> int:
         """The event that follows the latest execution."""
-        return self._turns[0]
+        return self._turns.current
 
     def set_gear(self, batch: int) -> None:
         """Choose the batch size of a model with gears; writes at once, so the slot must be idle."""
@@ -70,26 +137,35 @@ class Slot:
             after: Event of another slot's execution that this one's shall follow.
         """
         act, stream = self._library.act, self._stream
-        self._turns.reverse()
+        self._turns.advance(stream)
         device, size = self._input
+        marks = self._marks
+        act("rt.record_event", marks.given, stream)
         act("rt.memcpy_async", device, size, address(feed), feed.nbytes, _HOST_TO_DEVICE, stream)
+        act("rt.record_event", marks.fed, stream)
         if after is not None:
             act("rt.stream_wait_event", stream, after)
-            act("rt.reset_event", after, stream)
-        act("rt.record_event", self._begun, stream)
+        act("rt.record_event", marks.begun, stream)
         act("mdl.execute_async", self._model, self._fed, self._given, stream)
-        act("rt.record_event", self._ended, stream)
+        act("rt.record_event", marks.ended, stream)
         act("rt.record_event", self.done, stream)
         for (source, _), result, spec in zip(self._outputs, self._results, outputs):
             act("rt.memcpy_async", address(result), result.nbytes, source, spec.nbytes, _DEVICE_TO_HOST, stream)
+        act("rt.record_event", marks.back, stream)
 
     def wait(self) -> None:
-        """Wait for everything queued."""
-        self._library.act("rt.synchronize_stream", self._stream)
+        """Wait for everything queued; a slot is started again only after that."""
+        self._library.synchronize(self._stream)
 
-    def compute_ms(self) -> float:
-        """Return the milliseconds of the latest execution; only after :meth:`wait`."""
-        return float(self._library.take("rt.event_elapsed_time", self._begun, self._ended))
+    def stages_ms(self) -> Tuple[float, float, float]:
+        """Return the milliseconds of the latest batch's copy in, execution and copy out; only after :meth:`wait`.
+
+        A copy includes its wait for the copy engine; the wait for other executions is in none of them.
+        """
+        marks = self._marks
+        pairs = ((marks.given, marks.fed), (marks.begun, marks.ended), (marks.ended, marks.back))
+        into, alone, out = (float(self._library.take("rt.event_elapsed_time", *pair)) for pair in pairs)
+        return into, alone, out
 
     def outputs(self, specs: List[TensorSpec]) -> List[np.ndarray]:
         """Return copies of the results; only after :meth:`wait`."""

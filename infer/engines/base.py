@@ -58,13 +58,15 @@ class Result:
     """Outputs of one batch, and when it was on the device, in seconds of ``time.perf_counter``.
 
     ``compute_ms`` is the execution alone, as the device's own clock has it, without copies and without waiting for
-    other batches; None where that cannot be told.
+    other batches; ``copies_ms`` the copies in and out. None where the device does not tell, or where executions
+    overlap and none has a time of its own.
     """
 
     outputs: List[np.ndarray]
     start: float
     end: float
     compute_ms: Optional[float] = None
+    copies_ms: Optional[Tuple[float, float]] = None
 
 
 def arithmetic(precision: Optional[str], record: CompiledRecord, where: object) -> str:
@@ -226,6 +228,10 @@ class Engine(Backend):
     def settings(self) -> Dict[str, Any]:
         """Return what the engine chose where the options left it the choice."""
         return {"requests": self.requests}
+
+    def observed(self) -> Dict[str, Any]:
+        """Return what was seen of the device while it worked, for the record; empty where there is nothing to see."""
+        return {}
 
     @property
     @abc.abstractmethod

@@ -43,7 +43,7 @@ class MsameEngine(Tool):
             "input": stage.inputs,
             "output": stage.results,
             "outfmt": "BIN",
-            "device": str((*self.options.devices, 0)[0]),
+            "device": str(stage.device),
         }
         if self.record.gears:
             given["dymBatch"] = str(stage.batch)
@@ -63,4 +63,4 @@ class MsameEngine(Tool):
 
     def compute_ms(self, stage: Stage, console: str) -> Dict[int, List[float]]:
         """Return the times on its console, one line per execution."""
-        return {(*self.options.devices, 0)[0]: [float(text) for text in _TIME.findall(console)]}
+        return {stage.device: [float(text) for text in _TIME.findall(console)]}

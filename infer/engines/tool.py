@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import abc
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Dict, List, NoReturn, Optional, Tuple
 
 from clip2om.infer.engines.base import Backend
-from clip2om.infer.engines.om import check_om_options, device_name, library_remedy, same_family
-from clip2om.pipeline import soc
-from clip2om.pipeline.ascend_codes import codes_in, find
+from clip2om.infer.engines.om import check_om_options, device_name
 from clip2om.pipeline.errors import RequestError
 
 
@@ -27,6 +26,7 @@ class Stage:
         executions: Number of executions that they make.
         batch: Clips of one execution.
         warmup: Executions before the measured ones.
+        device: Number of the device.
     """
 
     root: Path
@@ -37,6 +37,7 @@ class Stage:
     executions: int
     batch: int
     warmup: int
+    device: int = 0
 
     @staticmethod
     def stem(index: int) -> str:
@@ -50,6 +51,7 @@ class Tool(Backend):
     Attributes:
         joins: Single-clip files are joined into batches by the tool itself.
         warms_up: The tool can run batches before the measured ones.
+        most_files: Files that an input folder may have.
     """
 
     library = ""
@@ -57,6 +59,16 @@ class Tool(Backend):
     formats = ("om",)
     joins: ClassVar[bool]
     warms_up: ClassVar[bool]
+    most_files: ClassVar[int] = sys.maxsize
+
+    @property
+    def devices(self) -> Tuple[int, ...]:
+        """Numbers of the devices, each of which is given to a process of its own."""
+        return self.options.devices or (0,)
+
+    def environment(self) -> Optional[Dict[str, str]]:
+        """Return the environment to run in; None is this process's."""
+        return None
 
     @property
     def device(self) -> str:
@@ -101,32 +113,3 @@ class Tool(Backend):
     @abc.abstractmethod
     def compute_ms(self, stage: Stage, console: str) -> Dict[int, List[float]]:
         """Return, by device, the milliseconds that the tool measured for each execution, warm-up apart."""
-
-
-def why(console: str) -> str:
-    """Return the line of a failed tool's output that says most: the last error, else the last line."""
-    lines = [line.strip() for line in console.splitlines() if line.strip()]
-    marked = [line for line in lines if line.startswith("[ERROR]")]
-    errors = [line for line in lines if "error" in line.lower() or "fail" in line.lower()]
-    return (marked or errors or lines or ["no output"])[-1]
-
-
-def advice(console: str, built_for: str) -> str:
-    """Return what to do about a tool's failure: a missing library, another chip, or the first code in its output."""
-    missing = library_remedy(console)
-    if missing:
-        return missing
-    known = next(filter(None, map(find, codes_in(console))), None)
-    here = _chip()
-    if here and not same_family(here, built_for):
-        return f"the model was compiled for {built_for}, this host has {here}: convert with --soc {here}"
-    return f"{known.title}: {known.todo.en}" if known else "the log has all of its output"
-
-
-def _chip() -> Optional[str]:
-    """Return what npu-smi says this host has, None where it cannot tell."""
-    try:
-        found = soc.resolve(soc.AUTO)
-    except RequestError:
-        return None
-    return None if found == soc.CPU else found

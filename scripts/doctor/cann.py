@@ -10,7 +10,8 @@ import re
 from pathlib import Path
 from typing import List, Mapping, Optional, Tuple
 
-from clip2om.pipeline.ascend_host import AscendHost, Cann
+from clip2om.pipeline.ascend_host import AscendHost, Cann, platforms
+from clip2om.pipeline.soc import doubt, operator_chips
 from clip2om.scripts.doctor.check import MISSING, OK, WRONG, Check, Patient, Section, examine, last_line, numbers, which
 
 _SET_ENV = "source {home}/set_env.sh"
@@ -53,7 +54,8 @@ def installation(patient: Patient, host: AscendHost, found: Mapping[str, str]) -
     if host.cann:
         probes += [
             functools.partial(_python, host.cann, found),
-            functools.partial(_ops, host.cann),
+            functools.partial(_ops, patient, host.cann),
+            functools.partial(_name, patient, host.cann),
             functools.partial(_python_path, patient, host.cann),
             functools.partial(_library_path, patient, host),
         ]
@@ -145,17 +147,30 @@ def _range_of_numpy(cann: Cann, numpy: str, oldest: str, limit: str, whose: str)
     return Check(name, WRONG, f"{numpy}; CANN {cann.version} documents {span}", f"pip install {wanted}")
 
 
-def _ops(cann: Cann) -> List[Check]:
-    """From 8.5 on the operators are a package of their own, without which ATC fails."""
+def _ops(patient: Patient, cann: Cann) -> List[Check]:
+    """From 8.5 on the operators are a package of their own, one per chip, without which ATC fails."""
     if cann.release < (8, 5):
         return []
+    wanted = operator_chips(patient.soc)
+    package = f"Ascend-cann-{wanted[0] if wanted else '<chip>'}-ops_{cann.version}_linux-{platform.machine()}.run"
     if not cann.ops:
-        todo = f"install Ascend-cann-<chip>-ops_{cann.version}_linux-{platform.machine()}.run"
-        return [Check("ops package", MISSING, "no ascend_ops_install.info", todo, ("convert",))]
+        return [Check("ops package", MISSING, "no ascend_ops_install.info", f"install {package}", ("convert",))]
+    there = ", ".join(f"{version} of {chip or 'an unknown chip'}" for version, chip in zip(cann.ops, cann.ops_chips))
+    known = [chip for chip in cann.ops_chips if chip]
+    if wanted and known and not set(known) & set(wanted):
+        found = f"{there}; {patient.soc} needs that of {wanted[0]}"
+        return [Check("ops package", WRONG, found, f"install {package}", ("convert",))]
     if cann.version not in cann.ops:
         todo = "install toolkit and ops of one version"
-        return [Check("ops package", WRONG, f"{', '.join(cann.ops)} beside toolkit {cann.version}", todo)]
-    return [Check("ops package", OK, ", ".join(cann.ops))]
+        return [Check("ops package", WRONG, f"{there} beside toolkit {cann.version}", todo)]
+    return [Check("ops package", OK, there)]
+
+
+def _name(patient: Patient, cann: Cann) -> List[Check]:
+    """Say what speaks against the name of the SOC; what npu-smi lists is looked at with the devices."""
+    said = doubt(patient.soc, platforms(cann.home), cann.release)
+    todo = "npu-smi info on the NPU host shows the name without Ascend"
+    return [Check("SOC name", WRONG, said, todo)] if said else []
 
 
 def _python_path(patient: Patient, cann: Cann) -> List[Check]:

@@ -63,12 +63,15 @@ class Patient:
         """Look for what there is of Ascend."""
         return probe(self.root, self.environ, self.timeout_s)
 
-    def run(self, command: Sequence[str]) -> Tuple[int, str]:
-        """Return exit code and printed text of ``command``; 127 where it cannot be run, 124 where it hangs."""
+    def run(self, command: Sequence[str], more: Optional[Mapping[str, str]] = None) -> Tuple[int, str]:
+        """Return exit code and printed text of ``command``; 127 where it cannot be run, 124 where it hangs.
+
+        ``more`` are variables beside the patient's environment.
+        """
         try:
             done = subprocess.run(
                 list(command),
-                env=dict(self.environ),
+                env={**self.environ, **(more or {})},
                 cwd=self.project,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -10,7 +10,7 @@ from typing import Dict, List, Optional, Tuple
 
 from clip2om.pipeline import ascend_codes
 from clip2om.pipeline import soc as socs
-from clip2om.pipeline.ascend_host import AscendHost
+from clip2om.pipeline.ascend_host import AscendHost, platforms
 from clip2om.pipeline.npu_smi import Listing, soc_version
 from clip2om.scripts.doctor.check import MISSING, OK, WRONG, Check, Patient, Section, examine, last_line, which
 
@@ -27,6 +27,8 @@ _ACL = (
     "    acl.finalize()\n"
     "print(json.dumps(found))"
 )
+# Its help is neither cut to the width of a terminal nor to the letters of a locale.
+_PLAIN = {"COLUMNS": "1000", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
 _TOOLS = (
     "import importlib.util, json\nfrom importlib import metadata\nfound = {}\n"
     "for name in ('ais_bench', 'aclruntime'):\n"
@@ -73,7 +75,8 @@ def _smi(patient: Patient, host: AscendHost) -> List[Check]:
         return [Check("npu-smi", MISSING, "not on PATH, so SOC=auto means cpu", todo)]
     if listing.trouble:
         return [Check("npu-smi", WRONG, listing.trouble, _smi_todo(patient, listing), _INFER)]
-    return [Check("npu-smi", OK, f"{listing.tool}, {_chips(listing)}"), *_health(listing), _chip(patient, listing)]
+    found = f"{listing.tool}, {_chips(listing)}"
+    return [Check("npu-smi", OK, found), *_health(listing), _chip(patient, host, listing)]
 
 
 def _smi_todo(patient: Patient, listing: Listing) -> str:
@@ -99,12 +102,14 @@ def _health(listing: Listing) -> List[Check]:
     return [Check("health", WRONG, found, f"npu-smi info -t health -i {sick[0].npu}")]
 
 
-def _chip(patient: Patient, listing: Listing) -> Check:
+def _chip(patient: Patient, host: AscendHost, listing: Listing) -> Check:
     names = list(dict.fromkeys(soc_version(chip, patient.environ) for chip in listing.chips))
     found = f"the chip is {' and '.join(names)}"
-    if names[0] not in socs.ASCEND:
-        todo = f"pass SOC=, one of: {', '.join(socs.ASCEND)}"
-        return Check("SOC", WRONG, f"{found}, which is not a known --soc_version", todo)
+    cann = host.cann
+    doubt = socs.doubt(names[0], platforms(cann.home) if cann else (), cann.release if cann else (0, 0))
+    if doubt:
+        todo = f"compare with npu-smi info and this CANN; else pass SOC=, one of: {', '.join(socs.ASCEND)}"
+        return Check("SOC", WRONG, doubt, todo)
     if patient.soc == socs.CPU or re.sub(r"Vir\d+$", "", patient.soc) in names:
         return Check("SOC", OK, found)
     return Check("SOC", WRONG, f"{found}, which refuses a model for {patient.soc}", f"SOC={names[0]}", _INFER)
@@ -226,7 +231,9 @@ def _tools(patient: Patient) -> List[Check]:
         found = {}
     checks = []
     for name in ("ais_bench", "aclruntime"):
-        if name in found:
+        if name == "ais_bench" and name in found:
+            checks.append(_started(patient, found[name]))
+        elif name in found:
             checks.append(Check(name, OK, found[name]))
         else:
             todo = f"optional, for ENGINE=ais_bench: pip install the {name} wheel of Ascend's tools"
@@ -236,3 +243,13 @@ def _tools(patient: Patient) -> List[Check]:
         return [*checks, Check("msame", OK, path)]
     todo = "optional, for ENGINE=msame: build it from Ascend's tools and put it on PATH"
     return [*checks, Check("msame", MISSING, "not on PATH", todo)]
+
+
+def _started(patient: Patient, version: str) -> Check:
+    """Start ais_bench once, as infer does: a module that it imports may be missing."""
+    from clip2om.infer.engines.ais_bench_help import Dialect, remedy
+
+    code, text = patient.run([patient.python, "-m", "ais_bench", "--help"], _PLAIN)
+    if code == 0 and Dialect.of(text).knows("model"):
+        return Check("ais_bench", OK, version)
+    return Check("ais_bench", WRONG, f"{version} cannot be started ({last_line(text)})", remedy(text, patient.python))

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import List, Optional
 
-from clip2om.pipeline.ascend_codes import Meaning, Text, codes_in, find
+from clip2om.pipeline.ascend_codes import Meaning, Text, codes_in, find, words_with
 from clip2om.pipeline.command import Parser, run
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import RequestError
@@ -55,7 +55,8 @@ def _explain(args: argparse.Namespace) -> int:
     console = Console("explain")
     text = "\n".join([*args.codes, _log(args.log) if args.log else ""])
     codes = _codes(args, text)
-    known = {code: meaning for code, meaning in ((code, find(code)) for code in codes) if meaning}
+    meanings = {code: find(code, words_with(code, text)) for code in codes}
+    known = {code: meaning for code, meaning in meanings.items() if meaning}
     for number, (code, meaning) in enumerate(known.items()):
         if number:
             console.result()

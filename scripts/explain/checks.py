@@ -24,6 +24,8 @@ def check(code: str, text: str, model: Optional[str] = None, graph: Optional[str
     """
     if code in _INPUTS:
         yield from _inputs(code, text, model, graph)
+    if code == "E10001" and "host_env_" in text:
+        yield from _operators()
     if code == "100039":
         yield from _stubs()
     if code in _WRONG_SOC:
@@ -58,6 +60,18 @@ def _inputs(code: str, text: str, model: Optional[str], graph: Optional[str]) ->
     if code in ("E10018", "E10031"):
         fixed = [spec.name for spec in record.inputs if spec.batch != -1]
         yield "the batch is fixed: export with --dynamic-batch" if fixed else "the batch is open, as it has to be"
+
+
+def _operators() -> Iterator[str]:
+    from clip2om.pipeline.ascend_host import ROOT, find_cann
+
+    cann = find_cann(ROOT, os.environ)
+    if cann is None:
+        yield "there is no CANN on this host"
+        return
+    there = ", ".join(f"{version} of {chip}" for version, chip in zip(cann.ops, cann.ops_chips))
+    found = f"CANN {cann.version} in {cann.home} has operators {there or 'of no package'}"
+    yield f"{found}; a package is for one chip, and that of --soc is needed"
 
 
 def _stubs() -> Iterator[str]:

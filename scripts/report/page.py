@@ -188,7 +188,12 @@ def _speed(run: Run, content: Content, drawn: Dict[str, Spec]) -> None:
     content["warmup"] = Text(f"{warmup.en} {padded.en}", f"{warmup.zh}{padded.zh}")
     wait = figure.latency
     marks = [("p50", wait.p50_ms), ("p90", wait.p90_ms), ("p99", wait.p99_ms)]
-    content["percentiles"] = [(say("mean"), wait.mean_ms), *marks, (say("max"), wait.max_ms)]
+    p95 = [] if wait.p95_ms is None else [("p95", wait.p95_ms)]
+    content["percentiles"] = [(say("mean"), wait.mean_ms), *marks[:2], *p95, marks[2], (say("max"), wait.max_ms)]
+    device = figure.device_compute
+    if device is not None:
+        stages = (("copy_in", device.copy_in), ("execution", device.batch), ("copy_out", device.copy_out))
+        content["percentiles"] += [(say(name), found.p50_ms) for name, found in stages if found is not None]
     drawn["chart-latency"] = charts.latency([("", summary.latency_ms)], marks)
     if len(summary.start_ms) != len(summary.latency_ms):
         content["notes"].append(Note("no_times"))

@@ -13,14 +13,22 @@ keyword of :func:`environment` and a variable CANN_SIM_<KEYWORD>:
     run_mode              1 host with a card (default), 0 program on the chip itself
     violations, warnings  files that get a line per breach of the contract, and per suspicious call
     trace                 file that gets the name of every acl call, and of every task on a stream
+    concurrency           file that gets "device count" when an execution begins: how many have begun and not ended
+    old_events            1: create_event_with_flag knows TIME_LINE alone, as in CANN 5
     fail                  "acl.rt.malloc:3:207001;task.execute:2:507011": the n-th call (0: every) returns the code;
                           a fourth field limits it to one logical device
     h2d_ms, compute_ms, d2h_ms    least time of each stage, in milliseconds, per copy or execution
     null_compute          1: nothing is computed, outputs are zeros (measures overlap only)
     threads               threads of what executes a model (0: all cores)
+    gear_first            1: the hidden input of gears is the first one, not the last
+    gear_bytes            bytes of a number in it: 4 (default) or 8
+    hang                  1: an execution never ends
+    power                 watts that npu-smi shows for a 310P (NA)
     output_padding        bytes that the device adds to every output
     atc_bits              significant bits of weights that atc keeps with a float16 mode: 16 (default), 11 is float16
+    operators             chip of the operator package that atc looks for ("310p", "none"); unset: not looked for
     atc_fail, atc_seconds, atc_kill, atc_no_output    see python/_cann_sim/atc/main.py
+    most_files            files that the second ais_bench takes in a folder (100000)
     ais_bench             G1 or G2 (default)
 """
 

@@ -192,6 +192,34 @@ def test_codes_are_translated(folders: Folders, code: str, words: list) -> None:
     assert f"{code}:" in (folders.output / "atc.log").read_text()
 
 
+def _operators(root: Path, chip: str) -> str:
+    """Lay out a CANN 8.5 with the operator package of one chip and return its home."""
+    home = root / "cann"
+    for name, package in (("toolkit", "Ascend-cann-toolkit"), ("ops", f"Ascend-cann-{chip}-ops")):
+        path = home / f"x86_64-linux/ascend_{name}_install.info"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"package_name={package}\nversion=8.5.0\n")
+    return str(home)
+
+
+def test_operators_of_another_chip(folders: Folders, tmp_path: Path) -> None:
+    """From 8.5 on ATC says so with a parameter that nobody gave."""
+    home = _operators(tmp_path, "910b")
+    host = simulated(CANN_SIM_OPERATORS="910b", ASCEND_HOME_PATH=home)
+    write_graph(folders.graph)
+    failed = convert(folders, env=host)
+    line = refused(failed, "E10001", "host_env_os", "Ascend-cann-<chip>-ops", "that of 910b", "needs that of 310p")
+    assert "--precision-mode" not in line and "--batch" not in line
+    assert "warning: CANN 8.5.0 has only the operators of 910b here" in failed.stderr
+
+
+def test_a_name_that_is_believed_is_said_so(folders: Folders) -> None:
+    write_graph(folders.graph)
+    shown = done(convert(folders, "--dry-run", env=simulated(), soc="Ascend310P33"))
+    assert "--soc_version=Ascend310P33" in shown.stdout
+    assert "it is believed, ATC decides; did you mean Ascend310P3?" in shown.stderr
+
+
 def test_specific_code_goes_before_the_general_one(folders: Folders, tmp_path: Path) -> None:
     text = f"{_FAIL}\nE19999: Inner Error!\n        EZ9010: No parser is registered for Op [Div_1]"
     body = f"cat <<'END'\n{text}\nEND\nexit 255"

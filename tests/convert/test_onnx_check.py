@@ -51,6 +51,20 @@ def test_2d_convolutions_and_notset_are_not_doubted(tmp_path: Path) -> None:
     assert doubts(tmp_path / "g.onnx") == []
 
 
+def test_every_operator_with_a_narrower_plugin_is_looked_at(tmp_path: Path) -> None:
+    write_onnx(tmp_path / "g.onnx", auto_pad="VALID")
+    assert doubts(tmp_path / "g.onnx", (8, 0)) == []
+    model = onnx.load(str(tmp_path / "g.onnx"))
+    pool = onnx.helper.make_node("AveragePool", ["a"], ["b"], name="P", kernel_shape=[2, 2, 2], auto_pad="SAME_UPPER")
+    last = onnx.helper.make_node("GlobalAveragePool", ["b"], ["c"], name="G")
+    model.graph.node.extend([pool, last])
+    onnx.save(model, str(tmp_path / "g.onnx"))
+    averaged, pooled = doubts(tmp_path / "g.onnx", (6, 3))
+    assert pooled.startswith("AveragePool P is a 5-D pooling with auto_pad SAME_UPPER")
+    assert averaged.startswith("GlobalAveragePool GlobalAveragePool_1 (and 1 more) is on a 5-D tensor")
+    assert doubts(tmp_path / "g.onnx", (8, 0)) == [pooled]
+
+
 @pytest.mark.parametrize("content", [b"no graph at all", b"\x3a\xff", b"\x3a\x05\x0a\x7f", b"\x3a", b""])
 def test_files_that_are_no_graph_are_left_to_atc(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "g.onnx").write_bytes(content)

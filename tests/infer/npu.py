@@ -80,7 +80,7 @@ class Npu:
         return self
 
     def environment(self) -> Dict[str, str]:
-        files = {name: self.root / name for name in ("violations", "warnings", "trace")}
+        files = {name: self.root / name for name in ("violations", "warnings", "trace", "concurrency")}
         return environment(**{**files, **self.knobs})  # type: ignore[arg-type]
 
     def infer(self, *more: object) -> subprocess.CompletedProcess:
@@ -97,6 +97,17 @@ class Npu:
         np.testing.assert_allclose(self.case.scores(), reference, rtol=0, atol=1e-3 * np.abs(reference).max())
         assert self.violations() == []
         return done
+
+    def at_once(self) -> int:
+        """Return the most executions that any device had begun and not ended."""
+        lines = (self.root / "concurrency").read_text().splitlines()
+        return max(int(line.split()[1]) for line in lines)
+
+    def stale_waits(self) -> List[str]:
+        """Return the waits that an event's earlier record may have let pass at once."""
+        path = self.root / "warnings"
+        lines = path.read_text().splitlines() if path.is_file() else []
+        return [line for line in lines if "may pass at once" in line]
 
     def violations(self) -> List[str]:
         path = self.root / "violations"

@@ -109,15 +109,84 @@ def test_several_executions_at_a_time_have_no_time_of_their_own(npu: Npu) -> Non
     assert npu.case.summary().options["requests"] == 5
 
 
+@pytest.mark.parametrize(
+    ("streams", "more"), [(1, ()), (1, ("--requests", 1)), (2, ("--loop", 3)), (3, ("--warmup", 3, "--requests", 7))]
+)
+def test_never_more_executions_at_once_than_streams(npu: Npu, streams: int, more: tuple) -> None:
+    """A drained pipeline (warm-up, a round of --loop) leaves events set that nobody waited for."""
+    npu.knobs.update(compute_ms=2)
+    done = npu.build(count=120).infer("--engine", "acl", "--streams", streams, *more)
+    assert done.returncode == 0, done.stderr
+    assert npu.violations() == [] == npu.stale_waits()
+    assert npu.at_once() <= streams
+
+
 @pytest.mark.parametrize("options", [("--requests", 1), ("--requests", 2, "--streams", 2), ("--warmup", 0)])
 def test_slots_as_asked(npu: Npu, options: tuple) -> None:
     npu.build(count=40).passes("--engine", "acl", *options)
+
+
+@pytest.mark.parametrize("knobs", [{"gear_first": 1}, {"gear_bytes": 8}, {"gear_first": 1, "gear_bytes": 8}])
+def test_the_hidden_input_of_gears_stands_anywhere(npu: Npu, knobs: dict) -> None:
+    npu.knobs.update(knobs)
+    npu.build(gears=(2, 4, 8)).passes("--engine", "acl")
+
+
+def test_cann_5_has_events_of_one_kind(npu: Npu) -> None:
+    npu.knobs.update(old_events=1, compute_ms=2)
+    npu.build(count=80).passes("--engine", "acl")
+    assert npu.at_once() == 1
+
+
+def test_copies_memory_and_power_are_in_the_record(npu: Npu) -> None:
+    npu.knobs.update(devices=2, soc="Ascend310P3", h2d_ms=4, compute_ms=10, d2h_ms=3, power="71.5")
+    npu.build(count=80)
+    done = npu.passes("--engine", "acl", "--devices", "1,0")
+    summary = npu.case.summary()
+    figures = summary.throughput
+    assert figures is not None and figures.device_compute is not None
+    compute = figures.device_compute
+    assert compute.copy_in is not None and compute.copy_out is not None
+    assert compute.copy_in.count == compute.copy_out.count == compute.batch.count == 20
+    # Medians: a busy host delays single ones.
+    assert compute.copy_in.p50_ms > 3.9 and compute.copy_out.p50_ms > 2.9 and compute.batch.p50_ms > 9.9
+    assert compute.batch.p90_ms <= (compute.batch.p95_ms or 0) <= compute.batch.p99_ms
+    assert set(summary.observed) == {"0", "1"}
+    for seen in summary.observed.values():
+        memory = seen["memory"]
+        assert 0 < memory["used_bytes"] <= memory["most_bytes"] < memory["total_bytes"]
+        assert memory["slope_bytes_per_batch"] == 0
+        assert seen["power"]["mean_w"] == seen["power"]["most_w"] == 71.5
+    for word in ("copy in (events)", "copy out (events)", "p95", "device 1: memory", "power 71.5 W"):
+        assert word in done.stdout
 
 
 @pytest.mark.parametrize("knob", [{"output_padding": 32}, {"run_mode": 0}], ids=["padded outputs", "on the chip"])
 def test_devices_that_differ(npu: Npu, knob: dict) -> None:
     npu.knobs.update(knob)
     npu.build(Graph(DYNAMIC, features=True)).passes("--engine", "acl")
+
+
+@pytest.mark.parametrize("engine", ["ais_bench", "msame"])
+@pytest.mark.parametrize("knobs", [{}, {"output_padding": 32}], ids=["bare", "padded"])
+@pytest.mark.parametrize(("batch", "gears"), [(4, ()), (4, (1, 2, 4, 8, 10)), (8, (1, 2, 4, 8, 10))])
+def test_results_that_are_longer_than_the_batch(npu: Npu, engine: str, knobs: dict, batch: int, gears: tuple) -> None:
+    """msame writes 5 rows for 4 of at most 10, 10 for 8, and the padding of the device."""
+    npu.knobs.update(knobs)
+    npu.build(Graph(DYNAMIC, features=True), batch=batch, gears=gears).passes("--engine", engine)
+
+
+def test_files_beyond_what_a_folder_may_have_are_run_in_parts(npu: Npu, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clip2om.infer.engines.ais_bench import AisBenchEngine
+
+    npu.knobs["most_files"] = 8
+    monkeypatch.setattr(AisBenchEngine, "most_files", 8)
+    npu.build(count=18, batch=1, layout="per-clip", model_batch=4)
+    for name, value in npu.environment().items():
+        monkeypatch.setenv(name, value)
+    assert npu.case.infer("--engine", "ais_bench", "--quiet") == 0
+    assert len(npu.case.results()) == 18
+    assert npu.case.summary().options["runs"] == 3
 
 
 def test_weights_are_loaded_once(npu: Npu) -> None:

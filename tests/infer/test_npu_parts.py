@@ -18,13 +18,15 @@ from clip2om.infer.delegate import delegate
 from clip2om.infer.devices import share
 from clip2om.infer.engines.acl import AclEngine
 from clip2om.infer.engines.acl_library import AclError
-from clip2om.infer.engines.ais_bench import AisBenchEngine, Dialect, busy_devices
+from clip2om.infer.engines.ais_bench import AisBenchEngine
+from clip2om.infer.engines.ais_bench_help import Dialect, remedy
 from clip2om.infer.engines.base import Engine, EngineMissingError, Options
 from clip2om.infer.engines.msame import MsameEngine
 from clip2om.infer.engines.om import same_family
-from clip2om.infer.engines.tool import Stage, why
+from clip2om.infer.engines.tool import Stage
 from clip2om.infer.job import load_job
 from clip2om.infer.scores import ScoreFolder
+from clip2om.infer.staging import part_sizes
 from clip2om.infer.task import Hooks, Task
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import RequestError, ShortfallError
@@ -129,20 +131,64 @@ def test_chips(found: str, expected: str, same: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "devices", "used"), [(13, 6, 5), (12, 6, 6), (3, 6, 3), (1, 2, 1), (7, 1, 1), (4, 3, 2)]
+    ("executions", "devices", "most", "sizes"),
+    [
+        (5, 1, 10**6, [5]),
+        (5, 4, 10**6, [2, 1, 1, 1]),
+        (4, 3, 10**6, [2, 1, 1]),
+        (1, 2, 10**6, [1]),
+        (250, 1, 100, [100, 100, 50]),
+        (1000, 2, 10**6, [250, 188, 141, 106, 100, 100, 100, 15]),
+    ],
 )
-def test_ais_bench_gets_no_device_without_files(files: int, devices: int, used: int) -> None:
-    chosen = busy_devices(tuple(range(devices)), files)
-    assert list(chosen) == list(range(used))
-    share = -(-files // len(chosen))
-    assert share * (len(chosen) - 1) < files
+def test_a_tool_shares_executions_among_devices(executions: int, devices: int, most: int, sizes: list) -> None:
+    assert part_sizes(executions, devices, most) == sizes
 
 
-def test_options_are_spelled_as_the_help_has_them() -> None:
-    hyphens = Dialect("--model --output-dirname NAME --divide-input")
-    assert (hyphens.spell("output_dirname"), hyphens.strict) == ("--output-dirname", True)
-    early = Dialect("--model --output_dirname NAME")
+HELP = """usage: ais_bench [-h] --model MODEL [--output_dirname OUTPUT_DIRNAME]
+                 [--divide_input DIVIDE_INPUT]
+
+options:
+  -h, --help            show this help message and exit
+  --model MODEL, --om MODEL, -m MODEL
+                        the path of the om model, see --nothing
+  --output_dirname OUTPUT_DIRNAME
+                        actual output directory name, also --no-such-option
+  --outfmt {NPY,BIN,TXT}  Output file format (NPY or BIN or TXT)
+"""
+TABLE = """
+╭─ Options ────────────────────────────────────────────────────────────────────────────╮
+│ *  --model           -m      TEXT  the .om [default: None] [required]                 │
+│    --output-dirname          TEXT  like --output_dirname of old; needs --output       │
+│    --dym-batch               INTEGER  dynamic batch size                              │
+│    --divide-input    --no-divide-input    share the input [default: no-divide-input] │
+╰──────────────────────────────────────────────────────────────────────────────────────╯
+"""
+
+
+def test_options_are_those_at_the_begin_of_a_line_of_the_help() -> None:
+    early = Dialect.of(HELP)
+    assert early.options == {"help", "model", "om", "output_dirname", "outfmt"}
     assert (early.spell("output_dirname"), early.strict) == ("--output_dirname", False)
+    table = Dialect.of(TABLE)
+    assert (table.spell("output_dirname"), table.spell("dymBatch")) == ("--output-dirname", "--dym-batch")
+    assert table.strict and not table.knows("output")
+
+
+@pytest.mark.parametrize(
+    ("text", "todo"),
+    [
+        ("ModuleNotFoundError: No module named 'tqdm'", "python3 -m pip install tqdm"),
+        ("ModuleNotFoundError: No module named 'pkg_resources'", "'setuptools<82'"),
+        ("ModuleNotFoundError: No module named 'aclruntime'", "aclruntime wheels"),
+        ("ModuleNotFoundError: No module named 'acl'", "set_env.sh"),
+        ("ImportError: libascendcl.so: cannot open shared object file", "set_env.sh"),
+        ("ImportError: libascend_hal.so: cannot open", "driver"),
+        ("ValueError: 3", "run it by hand: python3 -m ais_bench --help"),
+    ],
+)
+def test_what_mends_an_ais_bench_that_cannot_be_started(text: str, todo: str) -> None:
+    assert todo in remedy(f"Traceback\n{text}\n", "python3")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +207,7 @@ def test_summaries_of_all_ages(npu: Npu, name: str, content: object, times: list
     npu.build()
     record = read_record(npu.case.compiled / "model.json", CompiledRecord, "")
     engine = AisBenchEngine(npu.case.compiled, record, Options(devices=(3,)))
-    stage = Stage(npu.root, "model.om", "input", "results", 2, 2, 4, 1)
+    stage = Stage(npu.root, "model.om", "input", "results", 2, 2, 4, 1, 3)
     path = npu.root / "results" / name
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(content) if isinstance(content, dict) else str(content))
@@ -174,9 +220,9 @@ def test_a_tool_without_times_is_not_believed(npu: Npu, monkeypatch: pytest.Monk
     tool = npu.root / "bin" / "msame"
     tool.parent.mkdir()
     tool.write_text(
-        "#!/bin/sh\nmkdir results/2024111_9_5_3_123456\n"
-        "for file in input/*; do\n"
-        "head -c 80 /dev/zero > results/2024111_9_5_3_123456/$(basename $file .bin)_output_0.bin\n"
+        "#!/bin/sh\nmkdir results/0/2024111_9_5_3_123456\n"
+        "for file in input/0/*; do\n"
+        "head -c 80 /dev/zero > results/0/2024111_9_5_3_123456/$(basename $file .bin)_output_0.bin\n"
         "done\necho '[INFO] pid: 1 Execute sample success'\n"
     )
     tool.chmod(0o755)
@@ -187,13 +233,6 @@ def test_a_tool_without_times_is_not_believed(npu: Npu, monkeypatch: pytest.Monk
     hooks = Hooks(lambda: pytest.fail("results were taken"), lambda *_: None, Console("test", quiet=True))
     with pytest.raises(RequestError, match=r"msame.log: msame reports no compute times"):
         delegate(MsameEngine(npu.case.compiled, job.record, Options()), task, hooks)
-
-
-def test_the_line_that_says_most() -> None:
-    assert why("[INFO] a\n[ERROR] load model failed\nTraceback\nRuntimeError: [1]\n") == "[ERROR] load model failed"
-    assert why("a\nValueError: b\nc\n") == "ValueError: b"
-    assert why("a\nb\n") == "b"
-    assert why("") == "no output"
 
 
 def test_tools_take_no_single_batches(npu: Npu) -> None:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from clip2om.pipeline.ascend_codes import codes_in, find, table
+from clip2om.pipeline.ascend_codes import codes_in, find, table, words_with
 from tests.command import ROOT
 
 
@@ -78,3 +78,30 @@ def test_nothing_is_read_before_it_is_asked_for() -> None:
 
 def test_process_ids_are_no_codes() -> None:
     assert codes_in("[ERROR] GE(107002,atc.bin):2025-03-18 ErrorNo: 145003(Model id invalid.)") == ["145003"]
+
+
+HOST = (
+    "E10001: [PID: 1] 2026-09-01 Value [linux] for parameter [--host_env_os] is invalid. Reason: The OS linux is not "
+    "within the support list of {}, and the OS type must be consistent with that of the opp."
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "stage", "todo"),
+    [
+        ("E10001", HOST, "", "Ascend-cann-<chip>-ops"),
+        ("E10001", "E10001: Value [a] for parameter [--precision_mode] is invalid.\n", "", "drop the --atc-arg"),
+        ("E10001", "E10001: Value A for parameter soc_version is invalid. Reason: Model soc version", "", "SOC=auto"),
+        ("E10001", "E10001: Value [Ascend1] for parameter [--soc_version] is invalid.", "", "compare SOC"),
+        ("EE1001", "EE1001: Reason: Invalid device ID 8.", "run", "npu-smi info -m"),
+        ("EE1001", "EE1001: Reason: ModelCheckCompatibility failed", "run", "SOC=auto"),
+        ("EZ9999", "EZ9999: Inner Error!", "run", "plog"),
+        ("EZ9999", "EZ9999: Inner Error!", "", "atc.log"),
+        ("E89999", "E89999: Inner Error! op[Conv3D]", "", "atc.log"),
+        ("EE9999", "EE9999: Inner Error!", "run", "plog"),
+    ],
+)  # fmt: skip
+def test_what_stands_with_a_code_decides(code: str, text: str, stage: str, todo: str) -> None:
+    meaning = find(code, words_with(code, f"before\n{text}\nafter"), stage)
+    assert meaning is not None and todo in meaning.todo.en
+    assert re.search(r"[\u4e00-\u9fff]", meaning.todo.zh)

@@ -116,6 +116,62 @@ def test_families_name_their_variants(name: str, expected: list) -> None:
     assert all(word in line for word in expected)
 
 
+@pytest.mark.parametrize("name", ["Ascend910_9363", "Ascend350_355e", "Ascend310P3Vir02", "Ascend950PR_9599", "cpu"])
+def test_names_of_the_newest_cann_need_no_word(name: str) -> None:
+    assert (soc.resolve(name), soc.doubt(name)) == (name, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("Ascend999X1", "believed"),
+        ("Ascend310P33", "did you mean Ascend310P3?"),
+        ("Ascend310P4", "in no CANN"),
+        ("Ascend310P2", "in no CANN"),
+        ("Ascend310", "has left CANN"),
+    ],
+)
+def test_other_names_are_believed_with_a_word(name: str, word: str) -> None:
+    assert soc.resolve(name) == name
+    assert word in soc.doubt(name)
+    # What the CANN of this host has a platform file of is beyond doubt.
+    assert soc.doubt(name, [name, "Ascend310P3"]) == ""
+    assert "has no platform file" in soc.doubt(name, ["Ascend310P3"])
+
+
+def test_auto_believes_as_much_as_an_explicit_name(npu_smi) -> None:  # type: ignore[no-untyped-def]
+    npu_smi(_table("310P3").replace("310P3", "410X1"))
+    assert soc.resolve("auto") == soc.resolve("Ascend410X1") == "Ascend410X1"
+    assert "believed" in soc.doubt("Ascend410X1")
+
+
+def test_a_chip_that_left_is_told_of_where_it_left() -> None:
+    assert soc.doubt("Ascend310", (), (8, 1)) == ""
+    assert soc.doubt("Ascend310", (), (8, 5)) != ""
+
+
+@pytest.mark.parametrize(
+    ("name", "chip"),
+    [
+        ("Ascend310", "310"),
+        ("Ascend310P3Vir01", "310p"),
+        ("Ascend310B4", "310b"),
+        ("Ascend910B", "910"),
+        ("Ascend910ProB", "910"),
+        ("Ascend910B2C", "910b"),
+        ("Ascend910_9363", "a3"),
+        ("Ascend950PR_9599", "950"),
+    ],
+)
+def test_operator_package_of_a_chip(name: str, chip: str) -> None:
+    assert soc.operator_chips(name)[0] == chip
+
+
+@pytest.mark.parametrize("name", ["Ascend910", "Ascend950", "Ascend310B", "Ascend910_93"])
+def test_families_are_not_believed(name: str) -> None:
+    _refused(name)
+
+
 @pytest.mark.parametrize("name", ["gpu", "Vir01", ""])
 def test_strange_names_get_the_whole_list(name: str) -> None:
     assert all(known in _refused(name) for known in ("auto", "cpu", *soc.ASCEND))

@@ -488,6 +488,29 @@ def test_ops_package_is_needed_from_85_on(tmp_path: Path) -> None:
     assert _find(patient, "CANN", "ops package").state == WRONG
     _write(ops, "package_name=Ascend-cann-310p-ops\nversion=8.5.0\n")
     assert _find(patient, "CANN", "ops package").state == OK
+    foreign = _find(replace(patient, soc="Ascend910B3"), "CANN", "ops package")
+    assert (foreign.state, foreign.blocks) == (WRONG, ("convert",))
+    assert "8.5.0 of 310p; Ascend910B3 needs that of 910b" in foreign.found
+    assert "Ascend-cann-910b-ops_8.5.0" in foreign.todo
+
+
+def test_a_name_that_no_cann_has_is_said(tmp_path: Path) -> None:
+    info = tmp_path / "usr/local/Ascend/cann/x86_64-linux/ascend_toolkit_install.info"
+    _write(info, "package_name=Ascend-cann-toolkit\nversion=9.1.0\n")
+    _write(info.parent / "data/platform_config/Ascend310P3.ini", "")
+    patient = Patient("Ascend310", tmp_path, {"PATH": "/usr/bin:/bin"})
+    check = _find(patient, "CANN", "SOC name")
+    assert check.state == WRONG and "it knows Ascend310P3" in check.found
+
+
+def test_an_ais_bench_that_cannot_be_started_is_not_ok(healthy: Patient) -> None:
+    module = healthy.root / "shadow/ais_bench"
+    _write(module / "__init__.py", "")
+    _write(module / "__main__.py", "import tqdm_is_missing")
+    patient = _sets(healthy, PYTHONPATH=f"{module.parent}:{healthy.environ['PYTHONPATH']}")
+    (check,) = [check for check in runners(patient) if check.name == "ais_bench"]
+    assert check.state == WRONG and "tqdm_is_missing" in check.found
+    assert "pip install tqdm_is_missing" in check.todo
 
 
 def test_nnrt_has_no_atc(tmp_path: Path) -> None:
@@ -544,7 +567,7 @@ def test_command_with_a_failing_npu_smi_exits_with_2() -> None:
 
 
 def test_command_refuses_unknown_words() -> None:
-    refused(stage("scripts.doctor", "--soc", "Ascend310P9"), "Ascend310P9", "--soc")
+    refused(stage("scripts.doctor", "--soc", "Ascend31OP9"), "Ascend31OP9", "--soc")
     refused(stage("scripts.doctor", "--stages", "fly"), "'fly' is not a stage", "postprocess")
 
 

@@ -144,7 +144,7 @@ def test_host_without_npu_is_refused(tmp_path: Path) -> None:
     done = stage("scripts.npu_selftest", "--output", tmp_path / "npu", env=env)
     refused(done, "there is no NPU to test", "SOC=")
     assert not (tmp_path / "npu.json").exists()
-    refused(stage("scripts.npu_selftest", "--soc", "Ascend311"), "Ascend311")
+    refused(stage("scripts.npu_selftest", "--soc", "Ascend31OP3"), "Ascend31OP3")
     refused(
         stage("scripts.npu_selftest", "--output", tmp_path / "npu", env=environment(permission=0)), "npu-smi", "-8005"
     )

@@ -31,8 +31,8 @@ def api(
 
     Args:
         name: As the caller writes it, e.g. ``acl.rt.malloc``.
-        formats: One letter per positional argument, as in CPython's argument parser [S]: k unsigned long, I unsigned
-            int, i int, f float, s str, S bytes, O anything; those after ``|`` may be left out.
+        formats: One letter per positional argument, as in CPython's argument parser [S]: k unsigned long, K unsigned
+            long long, I unsigned int, i int, f float, s str, S bytes, O anything; those after ``|`` may be left out.
         fails: What precedes the code in the tuple that a failed call returns; () where the code is returned alone.
         bare: What a failed call returns where there is no code at all.
         anytime: May be called before init and after finalize.
@@ -120,14 +120,13 @@ def _convert(letter: str, value: Any) -> Any:
         return value if isinstance(value, bytes) else _BAD
     if letter == "f":
         return float(value) if isinstance(value, numbers.Real) else _BAD
-    if letter == "k":
-        # [S + CPython] "k" takes Python ints only (numpy.int64 is none) and wraps.
+    if letter in "kK":
+        # [S + CPython] "k" takes Python ints only (numpy.int64 is none) and wraps; so does "K", 64 bits as well.
         return int(value) % _WORD if isinstance(value, int) else _BAD
     if isinstance(value, float) or not hasattr(value, "__index__"):
         return _BAD
     number = int(value.__index__())
     if letter == "I":
         return number % _HALF
-    if not -(_HALF // 2) <= number < _HALF // 2:
-        raise OverflowError("signed integer is greater than maximum")
-    return number
+    # [S] the binding turns CPython's OverflowError into its own TypeError.
+    return number if -(_HALF // 2) <= number < _HALF // 2 else _BAD

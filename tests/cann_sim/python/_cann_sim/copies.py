@@ -17,6 +17,8 @@ from _cann_sim.stream import Stream
 from _cann_sim.violation import violate
 
 _KINDS = ("h2h", "h2d", "d2h", "d2d")
+# [S] ACL_MEMCPY_DEFAULT, in the newest: the pointers decide.
+_DEFAULT = 4
 _ALIGNMENT = 64
 _WHOLE = 1 << 20
 _SAMPLE = 16 << 10
@@ -29,10 +31,18 @@ def check_copy(what: str, dst: int, dst_max: int, src: int, count: int, kind: in
     Raises:
         AclError: 100000 for a null pointer or an unknown kind, 107000 for ``count`` above ``dst_max``.
     """
-    if dst == 0 or src == 0 or not 0 <= kind < len(_KINDS):
+    if dst == 0 or src == 0 or not 0 <= kind <= _DEFAULT:
         raise AclError(errors.INVALID_PARAM, f"EH0001: {what}: dst {dst:#x}, src {src:#x}, kind {kind}")
     if count > dst_max:
         raise AclError(errors.RT_PARAM_INVALID, f"EE1001: {what}: count {count} is greater than destMax {dst_max}")
+
+
+def resolved(what: str, dst: int, src: int, count: int, kind: int) -> int:
+    """Return ``kind``, that of the pointers where it is ACL_MEMCPY_DEFAULT."""
+    if kind != _DEFAULT:
+        return kind
+    target, source = (state.process.memory.resolve(pointer, count, what) for pointer in (dst, src))
+    return _KINDS.index(f"{'d' if source.on_device else 'h'}2{'d' if target.on_device else 'h'}")
 
 
 def regions(what: str, dst: int, src: int, count: int, kind: int) -> tuple:
@@ -55,6 +65,7 @@ def regions(what: str, dst: int, src: int, count: int, kind: int) -> tuple:
 
 def copy_now(dst: int, src: int, count: int, kind: int) -> None:
     """Do a synchronous copy; it waits for no stream, so nothing in flight may touch its memory."""
+    kind = resolved("acl.rt.memcpy", dst, src, count, kind)
     target, source = regions("acl.rt.memcpy", dst, src, count, kind)
     ledger = state.process.ledger
     ledger.check_host(src, count, False, "acl.rt.memcpy reads its source")
@@ -69,6 +80,7 @@ def copy_now(dst: int, src: int, count: int, kind: int) -> None:
 
 def copy_later(dst: int, src: int, count: int, kind: int, stream: Stream) -> None:
     """Queue an asynchronous copy."""
+    kind = resolved("acl.rt.memcpy_async", dst, src, count, kind)
     what = f"acl.rt.memcpy_async {_KINDS[kind]}"
     target, source = regions(what, dst, src, count, kind)
     for name, region in (("destination", target), ("source", source)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import Callable, Dict, List, Optional, Tuple
@@ -46,7 +47,7 @@ def required_inputs(model: Model) -> List[int]:
         return [tensor.nbytes() for tensor in model.om.inputs]
     largest = gears.inputs[gears.largest]
     sizes = [tensor.nbytes(dims) for tensor, dims in zip(model.om.inputs, largest)]
-    return sizes + [tensor.nbytes() for tensor in model.inputs[len(sizes) :]]
+    return model.whole(sizes, model.inputs[model.hidden].nbytes() if model.hidden is not None else 0)
 
 
 def required_outputs(model: Model) -> List[int]:
@@ -86,9 +87,10 @@ class Plan:
         gears = self.model.om.gears
         if gears is None or self.gear is None or not self.explicit:
             return
-        ptr, _ = self.inputs[-1]
-        size = 4 * len(gears.values[self.gear])
-        found = state.process.memory.resolve(ptr, size, "the hidden gear input").view().view(np.int32).tolist()
+        assert self.model.hidden is not None
+        hidden = self.model.inputs[self.model.hidden]
+        ptr, _ = self.inputs[self.model.hidden]
+        found = state.process.memory.resolve(ptr, hidden.nbytes(), "the gear input").view().view(hidden.dtype).tolist()
         if found != gears.values[self.gear]:
             raise violate(f"the gear buffer holds {found}, the dataset was set to {gears.values[self.gear]}")
 
@@ -106,7 +108,8 @@ class Plan:
 
     def _feeds(self) -> Dict[str, np.ndarray]:
         feeds = {}
-        for tensor, dims, (ptr, _) in zip(self.model.om.inputs, self.input_dims(), self.inputs):
+        visible = self.model.visible(self.inputs)
+        for tensor, dims, (ptr, _) in zip(self.model.om.inputs, self.input_dims(), visible):
             region = state.process.memory.resolve(ptr, tensor.nbytes(dims), f"input {tensor.name}")
             feeds[tensor.name] = region.view().view(tensor.dtype).reshape(dims)
         return feeds
@@ -192,7 +195,8 @@ def _pairs(dataset: Dataset) -> List[Tuple[int, int]]:
 def _extents(plan: Plan) -> List[Tuple[str, int, int, bool]]:
     """Return name, address, bytes really used and whether written, of every buffer."""
     inputs: List[Tensor] = plan.model.inputs
-    dims = [*plan.input_dims(), *[tensor.dims for tensor in inputs[len(plan.model.om.inputs) :]]]
+    hidden = plan.model.hidden
+    dims = plan.model.whole(plan.input_dims(), inputs[hidden].dims if hidden is not None else [])
     used = [(f"input {t.name}", p, t.nbytes(d), False) for t, d, (p, _) in zip(inputs, dims, plan.inputs)]
     outputs = zip(plan.model.om.outputs, plan.output_dims(), plan.outputs)
     return used + [(f"output {t.name}", p, t.nbytes(d), True) for t, d, (p, _) in outputs]
@@ -244,14 +248,22 @@ def execute_later(model_id: int, input_set: int, output_set: int, stream: Stream
     sets = [process.handles.get(handle, Dataset, "acl.mdl.execute_async") for handle in (input_set, output_set)]
     handles = [input_set, output_set, *[buffer.handle for dataset in sets for buffer in dataset.buffers]]
 
-    stream.submit(Task("execute", lambda begin: engine.run(_work(plan), begin), _accesses(plan, handles)))
+    device = process.device(stream.device)
+
+    def work(begin: float) -> float:
+        with device.executing:
+            if knobs.flag("HANG"):
+                threading.Event().wait()
+            return engine.run(_work(plan), begin)
+
+    stream.submit(Task("execute", work, _accesses(plan, handles)))
 
 
 def _work(plan: Plan) -> Callable[[], None]:
     def work() -> None:
         code = state.process.injector.due("task.execute", plan.model.device)
         if code:
-            raise AclError(code)
+            raise AclError(code, "EZ9999: Inner Error!\n        The aicore execution is abnormal")
         plan.run()
 
     return work

@@ -6,7 +6,7 @@ import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -89,7 +89,25 @@ class Model:
     @property
     def inputs(self) -> List[Tensor]:
         """All inputs, with the hidden one of gear models last."""
-        return [*self.om.inputs, *hidden_input(self.om)]
+        hidden = hidden_input(self.om)
+        # [D] locate it by its name: where it stands is not promised.
+        return [*hidden, *self.om.inputs] if knobs.flag("GEAR_FIRST") else [*self.om.inputs, *hidden]
+
+    @property
+    def hidden(self) -> Optional[int]:
+        """Index of the hidden input, None for a model without gears."""
+        return next((index for index, tensor in enumerate(self.inputs) if tensor.name == MBATCH), None)
+
+    def visible(self, values: Sequence[Any]) -> List[Any]:
+        """Return the entries of a list over all inputs that are of visible ones."""
+        return [value for index, value in enumerate(values) if index != self.hidden]
+
+    def whole(self, values: Sequence[Any], hidden: Any) -> List[Any]:
+        """Return a list over all inputs, made of one over the visible ones and the hidden one's entry."""
+        found = list(values)
+        if self.hidden is not None:
+            found.insert(self.hidden, hidden)
+        return found
 
 
 def hidden_input(om: Om) -> List[Tensor]:
@@ -97,7 +115,7 @@ def hidden_input(om: Om) -> List[Tensor]:
     if om.gears is None:
         return []
     # int32, one per value: the contract fixes only "at least 4 bytes".
-    return [Tensor(MBATCH, "int32", [len(om.gears.values[0])])]
+    return [Tensor(MBATCH, "int64" if knobs.number("GEAR_BYTES", 4) == 8 else "int32", [len(om.gears.values[0])])]
 
 
 def read_file(path: str) -> Om:

@@ -63,7 +63,7 @@ def _processes(widths: Tuple[int, ...], chips: List[Chip]) -> List[str]:
 
 def _table_310p(chip: Soc) -> List[str]:
     widths = (31, 17, 54)
-    health, power = ("Alarm", "0.0") if chip.family == "310B" else ("OK", "NA")
+    health, power = ("Alarm", "0.0") if chip.family == "310B" else ("OK", knobs.text("POWER", "NA"))
     huge = "15    / 15" if chip.family == "310B" else "0     / 0"
     lines = _head(chip, widths)
     lines += [

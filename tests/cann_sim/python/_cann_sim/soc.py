@@ -8,13 +8,13 @@ from typing import Optional
 from _cann_sim import knobs
 from _cann_sim.knobs import names
 
-# [D] Known names of --soc_version; the list of the contract is not exhaustive.
+# [S] Names of --soc_version with a platform file in 8.1.RC1 or the newest source; not exhaustive.
 _NAMES = names("""
-Ascend310 Ascend310P1 Ascend310P2 Ascend310P3 Ascend310P4 Ascend310P5 Ascend310P7
+Ascend310 Ascend310P1 Ascend310P3 Ascend310P5 Ascend310P7
 Ascend310B1 Ascend310B2 Ascend310B3 Ascend310B4
 Ascend910A Ascend910B Ascend910ProA Ascend910ProB Ascend910PremiumA
 Ascend910B1 Ascend910B2 Ascend910B2C Ascend910B3 Ascend910B4 Ascend910B4-1
-Ascend910_9362 Ascend910_9372 Ascend910_9381 Ascend910_9382 Ascend910_9391 Ascend910_9392
+Ascend910_9362 Ascend910_9363 Ascend910_9372 Ascend910_9381 Ascend910_9382 Ascend910_9391 Ascend910_9392
 """)
 
 

@@ -80,6 +80,29 @@ class Handles:
         return list(self._live.values())
 
 
+class Executing:
+    """Counts the executions that streams have begun and not ended, on one device.
+
+    CANN_SIM_CONCURRENCY names a file that gets a line "device count" at the begin of each.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def __enter__(self) -> None:
+        """Begin one."""
+        with self._lock:
+            self._count += 1
+            knobs.append_line("CONCURRENCY", f"{self._number} {self._count}")
+
+    def __exit__(self, *_: object) -> None:
+        """End one."""
+        with self._lock:
+            self._count -= 1
+
+
 class Device:
     """One opened device."""
 
@@ -88,6 +111,7 @@ class Device:
         self.references = 0
         self.context: Optional[Context] = None
         self.engines = Engines()
+        self.executing = Executing(number)
 
 
 class Process:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from typing import Callable, Dict, Optional
+from typing import Optional, Tuple
 
 from _cann_sim import errors
 from _cann_sim.errors import AclError
@@ -122,30 +122,58 @@ class Stream:
 
 
 class Event:
-    """A point in a stream that the host and other streams can wait for."""
+    """A point in streams that the host and other streams can wait for.
 
-    def __init__(self, device: int, flag: int) -> None:
+    One with the SYNC flag is a level, not a number [S]: a record sets it, a reset *task* clears it in the order of the
+    stream, and nothing else does, so an event that nobody reset stays set. ``fresh`` ones (create_event) take a new
+    place per record instead [S], so that a wait is for the latest record.
+
+    Attributes:
+        records: Records submitted since the latest reset.
+        cleared: Stream and number of the latest reset task, None before the first.
+    """
+
+    def __init__(self, device: int, flag: int, fresh: bool) -> None:
         self.handle = 0
         self.device = device
         self.flag = flag
+        self.fresh = fresh
         self.stream: Optional[Stream] = None
         self.seq = 0
         self.clock: Clock = {}
-        # Task number of the record → when it was reached, perf_counter seconds.
-        self._stamps: Dict[int, float] = {}
+        self.records = 0
+        self.cleared: Optional[Tuple[int, int]] = None
+        self._set = False
+        self._changed = threading.Condition()
+        self._stamp = 0.0
 
-    def recorder(self, stream: Stream) -> Callable[[float], float]:
-        """Return the work of the next record on ``stream``."""
+    def recorder(self, begin: float) -> float:
+        """Be the work of a record: set the flag, note the time."""
+        with self._changed:
+            self._stamp, self._set = begin, True
+            self._changed.notify_all()
+        return begin
 
-        def work(begin: float) -> float:
-            self._stamps = {stream.handle: begin}
-            return begin
+    def clearer(self, begin: float) -> float:
+        """Be the work of a reset."""
+        with self._changed:
+            self._set = False
+        return begin
 
-        return work
+    def waiter(self, begin: float) -> float:
+        """Be the work of a wait: until the flag is set, which it may be since long ago."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._set)
+            return max(begin, self._stamp)
 
     def recorded(self, stream: Stream) -> None:
         """Note that a record was submitted to ``stream`` as its latest task."""
         self.stream, self.seq, self.clock = stream, stream.submitted, dict(stream.clock)
+        self.records += 1
+
+    def reset(self, stream: Stream) -> None:
+        """Note that a reset was submitted to ``stream`` as its latest task."""
+        self.records, self.cleared = 0, (stream.handle, stream.submitted)
 
     @property
     def complete(self) -> bool:
@@ -155,4 +183,4 @@ class Event:
     @property
     def stamp(self) -> float:
         """When the latest record was reached, perf_counter seconds."""
-        return next(iter(self._stamps.values()))
+        return self._stamp

@@ -54,7 +54,7 @@ def destroy_dataset(handle: int) -> None:
     state.process.handles.remove(handle)
 
 
-@api("acl.mdl.set_dynamic_batch_size", "Ikkk", end="!")
+@api("acl.mdl.set_dynamic_batch_size", "IkkK", end="!")
 def set_dynamic_batch_size(number: int, handle: int, index: int, batch: int) -> None:
     """Choose the batch of the next executions of a dataset: written to the hidden input at once."""
     if batch == 0:
@@ -98,14 +98,17 @@ def _set_gear(number: int, handle: int, index: int, kind: str, values: List[int]
         raise AclError(errors.DYNAMIC_BATCH, f"E10001: {what}: {values} is not among the gears {known}")
     if model.inputs[index].name != MBATCH:
         raise AclError(errors.INVALID_PARAM, f"EH0001: {what}: input {index} is not {MBATCH}")
-    if buffer.size < 4 * len(values):
+    # [S] 4 or 8 bytes are written, as the hidden input has them.
+    dtype = np.dtype(model.inputs[index].dtype)
+    size = dtype.itemsize * len(values)
+    if buffer.size < size:
         raise AclError(errors.DYNAMIC_LENGTH, f"EH0001: {what}: the gear buffer has {buffer.size} bytes")
     process.ledger.check_host(handle, 1, True, what)
-    process.ledger.check_host(buffer.ptr, 4 * len(values), True, f"{what} writes the gear buffer")
-    region = process.memory.resolve(buffer.ptr, 4 * len(values), what)
+    process.ledger.check_host(buffer.ptr, size, True, f"{what} writes the gear buffer")
+    region = process.memory.resolve(buffer.ptr, size, what)
     if not region.on_device and not process.memory.unified:
         raise violate(f"{what}: the gear buffer is {region.kind} host memory")
-    region.view()[:] = np.array(values, np.int32).view(np.uint8)
+    region.view()[:] = np.array(values, dtype).view(np.uint8)
     dataset.gear = model.gear = gears.values.index(values)
 
 

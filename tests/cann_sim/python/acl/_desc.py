@@ -211,7 +211,7 @@ def get_dynamic_batch(handle: int) -> Dict[str, Any]:
     return {"batchCount": len(values), "batch": values}
 
 
-@api("acl.mdl.get_dynamic_hw", "ki", fails=({},), end="!")
+@api("acl.mdl.get_dynamic_hw", "kk", fails=({},), end="!")
 def get_dynamic_hw(handle: int, index: int) -> Dict[str, Any]:
     """Return the height and width gears; the index must be -1."""
     _check_minus_one(index, "acl.mdl.get_dynamic_hw")
@@ -220,7 +220,8 @@ def get_dynamic_hw(handle: int, index: int) -> Dict[str, Any]:
 
 
 def _check_minus_one(index: int, what: str) -> None:
-    if index != -1:
+    # As a size_t, -1 is the largest of them.
+    if index not in (-1, (1 << 64) - 1):
         raise AclError(errors.INVALID_PARAM, f"EH0001: {what}: the index must be -1, not {index}")
 
 

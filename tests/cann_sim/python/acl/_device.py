@@ -12,7 +12,8 @@ from _cann_sim.stream import Stream
 from _cann_sim.violation import violate
 
 
-@api("acl.rt.get_device_count", fails=(0,))
+# [D] "Restrictions: None": a cluster manager counts devices without acl.init.
+@api("acl.rt.get_device_count", fails=(0,), anytime=True)
 def get_device_count() -> int:
     """Return the number of visible devices."""
     count = len(state.process.visible_devices())

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Optional
 
-from _cann_sim import errors, state
+from _cann_sim import errors, knobs, state
 from _cann_sim.call import api
 from _cann_sim.errors import AclError
 from _cann_sim.race import Access, Task
 from _cann_sim.stream import EVENT_SYNC, EVENT_TIME, Event, Stream
-from _cann_sim.violation import violate
+from _cann_sim.violation import violate, warn
 
 
 @api("acl.rt.create_event", fails=(0,))
 def create_event() -> int:
-    """Make an event that streams can wait for and that has a time."""
-    return _create(EVENT_SYNC | EVENT_TIME)
+    """Make an event that streams can wait for and that has a time; each record takes a new place [S]."""
+    return _create(EVENT_SYNC | EVENT_TIME, fresh=True)
 
 
 @api("acl.rt.create_event_with_flag", "I", fails=(0,))
@@ -23,15 +23,18 @@ def create_event_with_flag(flag: int) -> int:
     """Make an event: SYNC 1, CAPTURE_STREAM_PROGRESS 2, TIME_LINE 8."""
     if flag == 0 or flag & ~(EVENT_SYNC | 2 | EVENT_TIME):
         raise AclError(errors.RT_PARAM_INVALID, f"EE1001: flag {flag}")
-    return _create(flag)
+    if flag & EVENT_SYNC and knobs.flag("OLD_EVENTS"):
+        # [D] CANN 5.0.4 takes TIME_LINE alone; the code is [I].
+        raise AclError(errors.RT_PARAM_INVALID, f"EE1001: flag {flag} is not supported, expected 8")
+    return _create(flag, fresh=False)
 
 
-def _create(flag: int) -> int:
+def _create(flag: int, fresh: bool) -> int:
     process = state.process
     device = process.context.device
     if sum(event.device == device for event in process.handles.all(Event)) >= process.soc.events:
         raise AclError(errors.NO_EVENT, f"EE1011: device {device} has no event left")
-    return process.handles.add(Event(device, flag))
+    return process.handles.add(Event(device, flag, fresh))
 
 
 def _event(handle: int, what: str) -> Event:
@@ -44,7 +47,7 @@ def record_event(handle: int, stream_handle: int) -> None:
     event = _event(handle, "acl.rt.record_event")
     stream = _own_stream(event, stream_handle, "acl.rt.record_event")
     access = Access(handle, handle + 1, False, "a record of an event")
-    stream.submit(Task("record", event.recorder(stream), [access], always=True))
+    stream.submit(Task("record", event.recorder, [access], always=True))
     event.recorded(stream)
 
 
@@ -56,13 +59,35 @@ def stream_wait_event(stream_handle: int, handle: int) -> None:
     if not event.flag & EVENT_SYNC:
         raise AclError(errors.RT_PARAM_INVALID, "EE1001: the event has no SYNC flag")
     source, seq = _recorded(event, "acl.rt.stream_wait_event"), event.seq
+    access = Access(handle, handle + 1, False, "a wait for an event")
+    if event.fresh:
 
-    def work(begin: float) -> float:
-        source.wait(seq)
-        return max(begin, event.stamp)
+        def work(begin: float) -> float:
+            source.wait(seq)
+            return max(begin, event.stamp)
 
-    stream.learn(event.clock)
-    stream.submit(Task("wait", work, [Access(handle, handle + 1, False, "a wait for an event")], always=True))
+        stream.learn(event.clock)
+        stream.submit(Task("wait", work, [access], always=True))
+        return
+    if not event.records:
+        raise violate("acl.rt.stream_wait_event: the event was reset after its last record: the wait would never end")
+    if event.records > 1:
+        # [S] It passes at once where the flag is still set from before, so nothing is ordered by it.
+        warn("acl.rt.stream_wait_event: the event may be set since an earlier record: the wait may pass at once")
+    elif not _knows(stream, event):
+        raise violate("acl.rt.stream_wait_event: the event's reset is not done for certain: the wait may pass at once")
+    else:
+        stream.learn(event.clock)
+    stream.submit(Task("wait", event.waiter, [access], always=True))
+
+
+def _knows(stream: Stream, event: Event) -> bool:
+    """Tell whether the event's latest reset is done for certain before anything that is given to ``stream`` now."""
+    if event.cleared is None:
+        return True
+    where, seq = event.cleared
+    ledger = state.process.ledger
+    return where == stream.handle or max(stream.clock.get(where, 0), ledger.host.get(where, 0)) >= seq
 
 
 def _own_stream(event: Event, handle: int, what: str) -> Stream:
@@ -81,11 +106,15 @@ def _recorded(event: Event, what: str) -> Stream:
 
 @api("acl.rt.reset_event", "kk")
 def reset_event(handle: int, stream_handle: int) -> None:
-    """Reset an event with the SYNC flag."""
+    """Clear an event with the SYNC flag, as a task of the stream."""
     event = _event(handle, "acl.rt.reset_event")
-    _own_stream(event, stream_handle, "acl.rt.reset_event")
-    if event.flag != EVENT_SYNC and event.flag & EVENT_SYNC == 0:
-        raise AclError(errors.RT_PARAM_INVALID, "EE1001: the event has no SYNC flag")
+    stream = _own_stream(event, stream_handle, "acl.rt.reset_event")
+    if event.fresh or not event.flag & EVENT_SYNC:
+        raise AclError(errors.FEATURE_NOT_SUPPORTED, "EE1001: the event has no SYNC flag")
+    # A wait or record that it overtakes, or that overtakes it, sees another state than was meant.
+    access = Access(handle, handle + 1, True, "a reset of an event")
+    stream.submit(Task("reset", event.clearer, [access], always=True))
+    event.reset(stream)
 
 
 @api("acl.rt.synchronize_event", "k")

@@ -19,7 +19,7 @@ def create_stream() -> int:
     return _create()
 
 
-@api("acl.rt.create_stream_with_config", "II", fails=(0,))
+@api("acl.rt.create_stream_with_config", "ii", fails=(0,))
 def create_stream_with_config(priority: int, flag: int) -> int:
     """Make a stream; flags FAST_LAUNCH 1 and FAST_SYNC 2."""
     if flag & ~3:

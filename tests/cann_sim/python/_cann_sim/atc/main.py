@@ -4,6 +4,7 @@ CANN_SIM_ATC_FAIL=E19999       fail with that code while compiling
 CANN_SIM_ATC_SECONDS=2         take that long to compile
 CANN_SIM_ATC_KILL=1            die by SIGKILL with the .om half written
 CANN_SIM_ATC_NO_OUTPUT=1       report success and write no .om
+CANN_SIM_OPERATORS=310p        the chip of the operator package (8.5 on); "none" where there is none
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def _run(given: Dict[str, str], cmdline: str) -> int:
         raise Refused("E10055", "[--framework] 1(MindSpore) is supported with mode 0 only.")
     rules.check(given)
     wanted = shapes.read_shapes(given)
+    _check_operators(given["soc_version"])
     om = _parse_and_compile(given, wanted, cmdline)
     if mode == "3":
         _write_json(given.get("check_report") or "check_result.json", {"is_support": True})
@@ -71,6 +73,17 @@ def _run(given: Dict[str, str], cmdline: str) -> int:
     _write_model(given, om)
     console.success()
     return 0
+
+
+def _check_operators(name: str) -> None:
+    """Refuse a chip that the operator package does not hold the operators of [S, O]: named is the host's system."""
+    chip = knobs.text("OPERATORS")
+    if chip and not name[len("Ascend") :].lower().startswith(chip):
+        raise Refused(
+            "E10001",
+            "Value [linux] for parameter [--host_env_os] is invalid. Reason: The OS linux is not within the support "
+            "list of {}, and the OS type must be consistent with that of the opp.",
+        )
 
 
 def _parse_and_compile(given: Dict[str, str], wanted: shapes.Shapes, cmdline: str) -> Om:

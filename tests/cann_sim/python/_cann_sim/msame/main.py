@@ -117,6 +117,8 @@ def _folders(options: Options, runner: Runner, folder: Optional[Path]) -> int:
         _say("[INFO] destroy model input success")
     if everything:
         _say(f"Inference average time : {sum(everything) / len(everything):.2f} ms")
+        if len(everything) > 1:
+            _say(f"Inference average time without first time: {sum(everything[1:]) / (len(everything) - 1):.2f} ms")
     return 0
 
 

@@ -22,6 +22,7 @@ class Runner:
         self._acl, self._options, self._say = acl, options, say
         self.pointers: List[int] = []
         self._buffers: List[int] = []
+        self._stale = False
         self._need(acl.init(), "acl init")
         code = acl.rt.set_device(options.device)
         if code:
@@ -94,11 +95,18 @@ class Runner:
         if self._gear_input >= 0:
             sizes.append(self.inputs[self._gear_input])
             pointers.append(self._device_memory(sizes[-1]))
-        feeds = self._dataset(pointers, sizes)
-        try:
-            return self._loop(feeds)
-        finally:
+        # Sic: what a failed execution left in the dataset stays there, and every later file fails with it [S].
+        if self._stale:
+            self._say("[ERROR] execute model failed, modelId is " + str(self._model))
+            times: List[float] = []
+        else:
+            feeds = self._dataset(pointers, sizes)
+            times = self._loop(feeds)
             acl.mdl.destroy_dataset(feeds)
+        self._stale = not times
+        try:
+            return times
+        finally:
             while len(self._buffers) > marked:
                 acl.destroy_data_buffer(self._buffers.pop())
             while len(self.pointers) > mark:
@@ -115,7 +123,9 @@ class Runner:
             begin = time.perf_counter()
             code = acl.mdl.execute(self._model, feeds, self._results)
             if code:
-                self._say(f"[ERROR] execute model failed, modelId is {self._model}, errorCode is {code}")
+                # ACL's own words stand there bare; no number is printed [S].
+                self._say((acl.get_recent_err_msg() or "").rstrip())
+                self._say(f"[ERROR] execute model failed, modelId is {self._model}")
                 return []
             times.append((time.perf_counter() - begin) * 1e3)
             self._say("[INFO] model execute success")
@@ -123,11 +133,15 @@ class Runner:
         return times
 
     def results(self) -> List[np.ndarray]:
-        """Copy the outputs to the host; with --dymBatch only that share of the largest gear."""
+        """Copy the outputs to the host; with --dymBatch a share of the largest gear.
+
+        Sic: an output is cut into as many parts as the batch fits into the largest gear, in integers, so that a gear
+        that does not divide it gets more rows than it has; and padding of the device is written, too [S].
+        """
         acl, found = self._acl, []
         for index, size in enumerate(self._outputs):
             if self._options.batch and self._largest:
-                size = size * self._options.batch // self._largest
+                size = size // (self._largest // self._options.batch)
             data = np.empty(size, np.uint8)
             acl.rt.memcpy(data.ctypes.data, size, self.pointers[index], size, 2)
             dims = acl.mdl.get_cur_output_dims(self._desc, index)[0]["dims"]

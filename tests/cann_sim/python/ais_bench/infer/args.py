@@ -59,7 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the chosen generation."""
     parser = argparse.ArgumentParser(prog="ais_bench")
     add = parser.add_argument
-    add("--model", "-m", "--om", required=True, type=_model)
+    add("--model", "-m", required=True, type=_model)
     add("--input", "-i", default=None, type=_inputs)
     add("--output", "-o", default=None, type=_output)
     add("--output_dirname", default=None)
@@ -116,6 +116,8 @@ def parse(arguments: List[str]) -> argparse.Namespace:
         raise RuntimeError("error bad parameters --output_dirname")
     if is_second() and args.output_dirname is not None and os.path.isabs(args.output_dirname):
         raise RuntimeError("error bad parameters --output_dirname")
+    if is_second() and args.acl_json_path is not None:
+        paths.check_acl_json(args.acl_json_path)
     args.pipeline = getattr(args, "pipeline", False)
     args.divide_input = getattr(args, "divide_input", not is_second())
     return args

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence
@@ -27,9 +28,18 @@ def _must(result: Any, what: str) -> Any:
     """
     code = result[-1] if isinstance(result, tuple) else result
     if code:
-        log("ERROR", f"{what} failed: {code}")
+        tell(f"{what} failed")
         raise RuntimeError("[1][ACL: invalid parameter]")
     return result[0] if isinstance(result, tuple) else None
+
+
+def tell(*lines: str) -> None:
+    """Print what ACL says, then the tool's own lines: the fact first, its wrappers after it; no number [S]."""
+    said = acl.get_recent_err_msg()
+    if said:
+        sys.stdout.write(f"[ACL ERROR] {said}\n")
+    for line in lines:
+        log("ERROR", line)
 
 
 @dataclass
@@ -67,18 +77,22 @@ class InferSession:
         log("INFO", "acl init success")
         code = acl.rt.set_device(device_id)
         if code:
+            tell(f"create context failed. ret={code}" if is_second() else f"acl open device {device_id} failed")
             self._finalize_last()
-        _must(code, f"open device {device_id}")
+            log("ERROR", "Sample process failed")
+            raise RuntimeError("[1][ACL: invalid parameter]")
         _opened[device_id] = _opened.get(device_id, 0) + 1
         log("INFO", f"open device {device_id} success")
         self._context = _must(acl.rt.create_context(device_id), "create context")
+        if is_second():
+            log("INFO", "create new context")
         self._load(model_path)
         self._allocate()
 
     def _load(self, path: str) -> None:
         self._model, code = acl.mdl.load_from_file(path)
         if code:
-            log("ERROR", f"load model from file failed, model file is {path}")
+            tell(f"load model from file failed, model file is {path}")
             self._leave()
             raise RuntimeError("[1][ACL: invalid parameter]")
         log("INFO", f"load model {path} success")
@@ -195,7 +209,9 @@ class InferSession:
 
     def _execute(self) -> None:
         begin = time.perf_counter()
-        _must(acl.mdl.execute(self._model, self._feeds, self._results), "execute inference")
+        if acl.mdl.execute(self._model, self._feeds, self._results):
+            tell(f"execute model failed, modelId is {self._model}", "execute Infer failed ret:-1")
+            raise RuntimeError("[-1][ACL: general failure]")
         end = time.perf_counter()
         taken = (begin * 1e3, end * 1e3) if is_second() else (end - begin) * 1e3
         self._times.exec_time_list.append(taken)
@@ -245,7 +261,7 @@ class InferSession:
         log("INFO", "end to destroy context")
         acl.rt.reset_device(self._device)
         _opened[self._device] -= 1
-        log("INFO", f"end to reset device is {self._device}")
+        log("INFO", f"end to reset device {'' if is_second() else 'is '}{self._device}")
         self._finalize_last()
 
     @staticmethod

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import stat
+from pathlib import Path
 from typing import Iterable, List
+
+from _cann_sim import knobs
 
 _LEGAL = re.compile(r"[_A-Za-z0-9/.-]+")
 _MODEL_LIMIT = 10 << 30
@@ -67,7 +71,27 @@ def check_inputs(paths: List[str]) -> None:
 
 
 def _entries(path: str) -> Iterable[str]:
-    return sorted(os.listdir(path))
+    names = sorted(os.listdir(path))
+    most = int(knobs.number("MOST_FILES", 100_000))
+    if len(names) > most:
+        raise OverflowError(f"file count under directory: {path} is over {most}!")
+    return names
+
+
+def check_acl_json(path: str) -> None:
+    """Check --acl_json_path: a dump names its model, and writes into a folder that exists, closed as an output is.
+
+    Raises:
+        ValueError: in the tool's words.
+    """
+    dump = json.loads(Path(path).read_text(encoding="utf-8")).get("dump")
+    if dump is None:
+        return
+    if not all(entry.get("model_name") for entry in dump.get("dump_list", [{}])):
+        raise ValueError(f"model_name in acl json file:{path} is illegal")
+    folder = dump.get("dump_path", "")
+    if not os.path.isdir(folder) or os.stat(folder).st_mode & (stat.S_IWGRP | stat.S_IRWXO):
+        raise ValueError(f"dump path in acl json file:{path} is illegal")
 
 
 def check_output(path: str) -> None:

@@ -24,19 +24,21 @@ def make_folder(path: Path) -> None:
         os.umask(old)
 
 
-def save(batch: Batch, outputs: Sequence[np.ndarray], folder: Path, form: str, axis: int, pipeline: bool) -> List[str]:
-    """Write the outputs of one batch, one file per input file and output; returns their paths.
+def save(
+    batch: Batch, outputs: Sequence[np.ndarray], folder: Path, form: str, axis: int, pipeline: bool
+) -> List[List[str]]:
+    """Write the outputs of one batch, one file per input file and output; returns their paths by input file.
 
     Raises:
         RuntimeError: an output that cannot be split among the files.
     """
-    written = []
+    written: List[List[str]] = [[] for _ in range(batch.real)]
     for index, output in enumerate(outputs):
         parts = split(output, len(batch.files[0]), axis)
-        for path, part in zip(batch.files[0][: batch.real], parts):
+        for names, path, part in zip(written, batch.files[0], parts):
             target = folder / f"{stem(path, pipeline)}_{index}.{form.lower()}"
             write(target, part, form)
-            written.append(str(target))
+            names.append(str(target))
     return written
 
 
@@ -66,7 +68,9 @@ def write(target: Path, array: np.ndarray, form: str) -> None:
         np.save(target, array)
     else:
         rows = array.reshape(-1, array.shape[-1]) if array.ndim else array.reshape(1, 1)
-        np.savetxt(target, rows, "%f" if array.dtype.kind == "f" else "%d")
+        # Sic: a blank after every value, the last of a row too.
+        form = "%f" if array.dtype.kind == "f" else "%d"
+        np.savetxt(target, rows, [f"{form} "] * rows.shape[1], delimiter="")
     if is_second():
         target.chmod(_FILE_MODE)
 

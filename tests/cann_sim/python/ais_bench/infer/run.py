@@ -49,15 +49,21 @@ def _infer(args: argparse.Namespace, session: Any, folder: Optional[Path], files
     batchsize = args.batchsize or args.dymBatch or inputs[0].shape[0]
     log("INFO", f"try get model batchsize:{batchsize}")
     batches = None
+    if folder is not None and is_second():
+        results.make_folder(folder)
+        log("INFO", f"output path:{folder}")
     if args.input is not None:
         files = list_files(args.input, len(inputs)) if files is None else files
         single = args.auto_set_dymshape_mode or args.auto_set_dymdims_mode
         batches = _one_file_each(files, inputs) if args.pipeline else group(files, inputs[0].realsize, single)
-    if folder is not None:
+    if folder is not None and not is_second():
         results.make_folder(folder)
         log("INFO", f"output path:{folder}")
+    # On the first batch's files, after they were read.
+    feeds = [np.zeros(tensor.realsize, np.int8) for tensor in inputs]
+    feeds = feeds if batches is None else _read_batch(batches[0])
     for _ in range(args.warmup_count):
-        session.run([np.zeros(tensor.realsize, np.int8) for tensor in inputs])
+        session.run(feeds)
     log("INFO", f"warm up {args.warmup_count} done")
     session.reset_summaryinfo()
     begin = time.time()
@@ -112,15 +118,26 @@ def _pure(args: argparse.Namespace, session: Any, inputs: List[Any], folder: Opt
 def _files(args: argparse.Namespace, session: Any, batches: List[Batch], folder: Optional[Path]) -> Dict[str, Any]:
     information: Dict[str, Any] = {}
     for number, batch in enumerate(batches):
-        feeds = [_join([read(path) for path in paths]) for paths in batch.files]
-        outputs = session.run(feeds)
-        infiles = [path for paths in batch.files for path in paths[: batch.real]]
-        written: List[str] = []
+        outputs = session.run(_read_batch(batch))
+        written: List[List[str]] = [[] for _ in range(batch.real)]
         if folder is not None:
             axis = args.output_batchsize_axis
             written = results.save(batch, outputs, folder, args.outfmt, axis, args.pipeline)
-        information[str(number)] = {"infiles": infiles, "outfiles": written}
+        # One entry per input file: infiles has one per model input, outfiles one per output.
+        for infiles, outfiles in zip(zip(*batch.files), written):
+            information[str(len(information))] = {"infiles": list(infiles), "outfiles": outfiles}
+        _bar(number + 1, len(batches))
     return information
+
+
+def _bar(done: int, total: int) -> None:
+    """Draw the progress bar: on stdout, and the next text follows on its line."""
+    sys.stdout.write(f"\rInference Processing: {100 * done // total:3d}%|{'#' * 10}| {done}/{total}")
+    sys.stdout.flush()
+
+
+def _read_batch(batch: Batch) -> List[np.ndarray]:
+    return [_join([read(path) for path in paths]) for paths in batch.files]
 
 
 def _join(arrays: List[np.ndarray]) -> np.ndarray:
@@ -131,6 +148,11 @@ def _run_many(args: argparse.Namespace, folder: Optional[Path]) -> int:
     devices = args.device
     say = (lambda text: log("INFO", text)) if is_second() else plain
     say(f"multidevice:{devices} run begin")
+    if args.input is not None and args.divide_input:
+        from ais_bench.infer.interface import InferSession
+
+        # Sic: to see how the input divides, the parent loads the model on device 0, whatever the list says.
+        InferSession(0, args.model, args.acl_json_path).free_resource()
     jobs = [(args, i, device, _device_folder(folder, i, device), _share(args, i)) for i, device in enumerate(devices)]
     reports: List[Any] = []
     with multiprocessing.get_context("spawn").Pool(len(devices)) as pool:
@@ -168,5 +190,10 @@ def _share(args: argparse.Namespace, index: int) -> Optional[List[List[str]]]:
     if args.input is None or not args.divide_input:
         return None
     files = list_files(args.input, len(args.input.split(",")) if Path(args.input.split(",")[0]).is_dir() else 1)
-    share = -(-len(files[0]) // len(args.device))
-    return [paths[index * share : (index + 1) * share] for paths in files]
+    count, devices = len(files[0]), len(args.device)
+    if is_second():
+        # Evenly, the first ones get the rest.
+        starts = [i * (count // devices) + min(i, count % devices) for i in range(devices + 1)]
+    else:
+        starts = [min(i * -(-count // devices), count) for i in range(devices + 1)]
+    return [paths[starts[index] : starts[index + 1]] for paths in files]
