@@ -74,7 +74,7 @@ class Chain:
         request = self.request
         if request.demo:
             self._demo_videos()
-        needs = () if request.demo else dataset_of(request)
+        needs: Tuple[Path, ...] = () if request.demo else dataset_of(request)
         absent = [path for path, name in zip(needs, ("ANNOTATION_PATH", "VIDEO_PATH")) if self._absent(path, name)]
         manifest = request.prepared / "manifest.json"
         if manifest.is_file() and absent and batches_fit(request):
@@ -208,7 +208,7 @@ class Chain:
         self.steps.append(Step("scripts.sweep", tuple(words), "mindspore" if request.mindir else "plot"))
 
 
-def dataset_of(request: Request) -> Tuple[Path, ...]:
+def dataset_of(request: Request) -> Tuple[Path, Path]:
     """Return annotation and videos of a call: its own, or the card's."""
     try:
         from clip2om.preprocess.annotations import find_annotation
