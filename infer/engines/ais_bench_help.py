@@ -92,9 +92,13 @@ def find_python() -> Optional[str]:
     if find_spec("ais_bench") is not None:
         return sys.executable
     other = shutil.which("python3")
-    if other is None or _run([other, "-c", _FIND]).returncode:
-        return None
-    return other
+    return other if other is not None and _has_it(other, os.environ.get("PYTHONPATH", "")) else None
+
+
+@functools.lru_cache(maxsize=4)
+def _has_it(python: str, _modules: str) -> bool:
+    """Ask another interpreter, once per PYTHONPATH: this is asked for every run of the tool."""
+    return _run([python, "-c", _FIND]).returncode == 0
 
 
 @functools.lru_cache(maxsize=4)
