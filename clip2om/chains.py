@@ -210,11 +210,8 @@ class Chain:
 
 def dataset_of(request: Request) -> Tuple[Path, Path]:
     """Return annotation and videos of a call: its own, or the card's."""
-    try:
-        from clip2om.preprocess.annotations import find_annotation
-    except ImportError:
-        # The front end runs on a bare Python, too; there the stage itself looks.
-        return ()
+    from clip2om.preprocess.annotations import find_annotation
+
     values, card = request.values, request.card
     videos = values.one("VIDEO_PATH")
     path = find_annotation(card, values.one("ANNOTATION_PATH") or None, videos or None, values.one("SUBSET") or None)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import List, Sequence
 
 from clip2om import option
+from clip2om.pipeline.atc_program import find_atc
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.records import CompiledRecord, find_record
 from clip2om.pipeline.soc import CPU
@@ -117,7 +118,16 @@ def check_steps(request: Request, steps: Sequence[Step]) -> None:
             _check_checkpoint(request, step.needs[0])
         if step.module == "preprocess" and step.needs:
             _check_dataset(request, step.needs)
+        if step.module in ("convert", "scripts.sweep"):
+            _check_compiler(request)
     request.environments.check(list(dict.fromkeys(step.environment for step in steps)))
+
+
+def _check_compiler(request: Request) -> None:
+    """Refuse a chip that nothing here can compile for, unless its model is there."""
+    if request.soc == CPU or "DRY_RUN" in request.values or request.mindir or model_fits(request):
+        return
+    find_atc(request.soc)
 
 
 def _check_checkpoint(request: Request, path: Path) -> None:

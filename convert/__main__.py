@@ -275,8 +275,8 @@ def _build_int8(args: argparse.Namespace, request: ConvertRequest, folder: Path,
 def _build_om(args: argparse.Namespace, request: ConvertRequest, folder: Path, console: Console) -> None:
     from clip2om.convert.build import build
     from clip2om.convert.formats import OM
-    from clip2om.convert.om_from_graph import find_atc
     from clip2om.convert.own_command import own_command
+    from clip2om.pipeline.atc_program import find_atc
 
     if not _is_current(args, request, OM, folder, console):
         find_atc(request.soc)

@@ -13,6 +13,7 @@ from clip2om.convert.atc_command import input_shape
 from clip2om.convert.request import ConvertRequest
 from clip2om.pipeline.ascend_codes import GENERAL, Meaning, codes_in, find, words_with
 from clip2om.pipeline.ascend_host import ROOT, find_cann
+from clip2om.pipeline.atc_program import set_env_of
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.soc import operator_chips
@@ -24,20 +25,6 @@ _ABOUT_INPUTS = ("E10002", "E10003", "E10014", "E10016", "E10017", "E10018", "E1
 _STAMP = re.compile(r"^\[PID: \d+\]\s*[\d:.-]*\s*")
 _LIBRARY = re.compile(r"error while loading shared libraries: (\S+?):")
 _DRIVER = "libascend_hal.so"
-
-
-def missing_atc(soc: str) -> RequestError:
-    """Return the error of a host without ATC, with what is missing."""
-    elsewhere = "--dry-run prints the command for another host, SOC=cpu (--soc cpu) compiles for this one"
-    cann = find_cann(ROOT, os.environ)
-    if cann is None:
-        what = "atc is not on the PATH: it comes with the CANN toolkit (nnrt has none), which is not on this host"
-        return RequestError(what, f"--soc {soc}", elsewhere)
-    if cann.sourced or cann.package in ("nnrt", "nnae"):
-        what = f"atc is not on the PATH, {cann.home} holds none; only the CANN toolkit does"
-        return RequestError(what, f"--soc {soc}", f"install it; {elsewhere}")
-    what = f"atc is not on the PATH, though there is a CANN in {cann.home}"
-    return RequestError(what, f"--soc {soc}", f"source {_set_env(cann.home)}; {elsewhere}")
 
 
 def explain_failure(request: ConvertRequest, code: int, text: str, log: Path, console: Console) -> RequestError:
@@ -127,19 +114,13 @@ def _missing_library(name: str, log: Path) -> RequestError:
     cann = find_cann(ROOT, os.environ)
     home = cann.home if cann else "<CANN>"
     if name != _DRIVER:
-        return RequestError(f"atc does not find {name}", log, f"source {_set_env(home)} and run it again")
+        return RequestError(f"atc does not find {name}", log, f"source {set_env_of(home)} and run it again")
     stubs = f"{home}/{platform.machine()}-linux/devlib"
     return RequestError(
         f"atc does not find {name}: this host has the toolkit without a driver",
         log,
         f"to compile here, export LD_LIBRARY_PATH={stubs}:$LD_LIBRARY_PATH (in this shell, never where models run)",
     )
-
-
-def _set_env(home: str) -> str:
-    """Return set_env.sh: inside the home from CANN 8.5 on, beside ``latest`` before."""
-    path = Path(home)
-    return str((path.parent if path.name == "latest" else path) / "set_env.sh")
 
 
 def _signal(code: int) -> str:

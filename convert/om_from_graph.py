@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Iterator, List, Optional
 
 from clip2om.convert.atc_command import atc_command
-from clip2om.convert.atc_failure import explain_failure, missing_atc, unfinished
+from clip2om.convert.atc_failure import explain_failure, unfinished
 from clip2om.convert.atc_process import run_atc
-from clip2om.convert.formats import ATC
 from clip2om.convert.onnx_check import doubts
 from clip2om.convert.request import STEM, ConvertRequest
 from clip2om.pipeline.artifact import replacing
 from clip2om.pipeline.ascend_host import ROOT, find_cann
+from clip2om.pipeline.atc_program import find_atc
 from clip2om.pipeline.command import shell
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.soc import operator_chips
@@ -28,18 +28,6 @@ _SCRATCH = ".atc-"
 _SUCCESS = "ATC run success"
 # The operator store of CANN 8.1.RC1 has Conv3D in float32 for A2 and A3 alone.
 _HALF_ONLY = (("310",), ("310p",), ("310b",), ("910",))
-
-
-def find_atc(soc: str) -> str:
-    """Return the path of ATC.
-
-    Raises:
-        RequestError: it is not on the PATH.
-    """
-    program = shutil.which(ATC)
-    if program is None:
-        raise missing_atc(soc)
-    return program
 
 
 def om_from_graph(request: ConvertRequest, output: Path, console: Console) -> List[str]:

@@ -50,7 +50,8 @@ def _of(data: Path) -> list:
         (["--set", "model.depht=18"], "depht"),
         (["--set", "dataset.labels=hmdb51"], "dataset.labels has 51 classes, model.classes is 8"),
         (["--subset", "testing"], "has no video of subset 'testing'"),
-        (["--soc", "Ascend311"], "'Ascend311' is not a SOC"),
+        (["--soc", "gpu"], "'gpu' is not a SOC"),
+        (["--soc", "Ascend310P3"], "atc is not on the PATH"),
     ],
 )
 def test_refused_before_anything_is_made(data: Path, words: list, expected: str) -> None:
