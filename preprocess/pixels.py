@@ -2,7 +2,8 @@
 
 The conversion is that of the ffmpeg tool: libavfilter's scale filter (bicubic), which goes by the matrix and the range
 that each frame names. PyAV's own ``reformat`` takes BT.601 for every frame up to version 16, interpolates chroma in
-another way where it is not plain 4:2:0, and from 18 on differs in interlaced frames.
+another way where it is not plain 4:2:0, and from 18 on differs in interlaced frames. For the frames of which it makes
+the same bytes in every version (:func:`_is_plain`) it is used: opening filters takes as long as several frames.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from clip2om.preprocess.errors import BadVideoError
 
 # The kernels may read past the last pixel by less than this.
 _SLACK = 64
+# Numbers of FFmpeg's enumerations: unspecified, BT.470BG, SMPTE 170M; unspecified, limited.
+_BT601, _LIMITED = (2, 5, 6), (0, 1)
 _TICK = Fraction(1, 1000)
 
 
@@ -31,6 +34,8 @@ class RgbConverter:
     def __init__(self, upright: bool) -> None:
         self._upright = upright
         self._turn: Optional[Turn] = None
+        self._reformat = import_av().video.reformatter.VideoReformatter().reformat
+        self._alone = {"threads": 1} if int(import_av().__version__.partition(".")[0]) >= 17 else {}
         self._kind: Tuple[Any, ...] = ()
         self._graph: Any = None
         self._source: Any = None
@@ -44,6 +49,8 @@ class RgbConverter:
         """
         if self._turn is None:
             self._turn = turn_of(frame) if self._upright else Turn()
+        if _is_plain(frame):
+            return self._turn.apply(_view(self._reformat(frame, format="rgb24", **self._alone)))
         kind = (frame.format.name, frame.width, frame.height, frame.colorspace, frame.color_range)
         if kind != self._kind:
             self._open(frame)
@@ -108,6 +115,17 @@ def turn_of(frame: Any) -> Turn:
     if abs(a) >= abs(b):
         return Turn(False, a < 0, d < 0)
     return Turn(True, c < 0, b < 0)
+
+
+def _is_plain(frame: Any) -> bool:
+    """True for 8-bit 4:2:0 of even sides, progressive, of limited range and BT.601 or no matrix named."""
+    return (
+        frame.format.name == "yuv420p"
+        and frame.colorspace in _BT601
+        and frame.color_range in _LIMITED
+        and not (frame.height | frame.width) & 1
+        and not frame.interlaced_frame
+    )
 
 
 def _view(frame: Any) -> np.ndarray:

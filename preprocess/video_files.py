@@ -66,12 +66,14 @@ class Scan:
         times: When frames are shown; None where the file does not tell, or nobody asked.
         rate: Frames per second on the average, likewise.
         note: What a person should know of the choice of the stream, else empty.
+        damage: What is wrong behind the frames that were counted, else empty.
     """
 
     count: int
     times: Optional[FrameTimes] = None
     rate: Optional[float] = None
     note: str = ""
+    damage: str = ""
 
 
 def read_video(
@@ -148,7 +150,7 @@ def decode_count(path: str) -> int:
 
 
 def scan_times(path: str) -> Scan:
-    """Count the frames of a video file as they decode, and note when each is shown.
+    """Count the frames of a video file as they decode, those before a damage too, and note when each is shown.
 
     Raises:
         BadVideoError: it cannot be opened or decoded, or is cut off.
@@ -161,7 +163,7 @@ def scan_times(path: str) -> Scan:
     _check_whole(path, count, announced, damage)
     shown = sorted((packet for packet in packets if packet.pts is not None), key=lambda packet: packet.pts or 0)
     if not rule.holds or damage or len(shown) < count:
-        return _decoded(path)
+        return _decoded(path, as_far=True)
     stamps = Stamps()
     for packet in shown:
         stamps.add(packet)
@@ -206,9 +208,16 @@ def _check_whole(path: str, count: int, announced: int, damage: str) -> None:
         raise BadVideoError(f"it is cut off: {of_all} there")
 
 
-def _decoded(path: str) -> Scan:
-    stamps = Stamps()
-    with open_video(path) as video:
-        for frame in video.frames():
-            stamps.add(frame)
-        return Scan(stamps.count, stamps.times(video.rate), video.rate, video.note)
+def _decoded(path: str, as_far: bool = False) -> Scan:
+    """Decode all frames, or with ``as_far`` those before a damage, if there are any."""
+    stamps, rate, note, damage = Stamps(), None, "", ""
+    try:
+        with open_video(path) as video:
+            rate, note = video.rate, video.note
+            for frame in video.frames():
+                stamps.add(frame)
+    except BadVideoError as reason:
+        if not (as_far and stamps.count):
+            raise
+        damage = str(reason)
+    return Scan(stamps.count, stamps.times(rate), rate, note, damage)

@@ -89,18 +89,19 @@ def _find(path: str, card: Card) -> Iterator[Video]:
     usable = [item for item in inside if is_video(item.name) or (item / frame_name.format(first)).is_file()]
     if not usable:
         raise RequestError(
-            f"is no video, no folder of videos and no folder of frames ({frame_name.format(first)} is not in it)",
+            f"is no video and no folder of videos, nor of frames ({frame_name.format(first)} is not in it)",
             path,
-            "pass video files, folders of them, or name the frames with --set dataset.frame_name=...",
+            "pass video files or folders of them, or name the frames with --set dataset.frame_name=...",
         )
     for item in usable:
         yield from _find(str(item), card)
 
 
 def _file_clips(video: Video, source: Source, card: Card, tensor: TensorSpec, sampler: Sampler) -> Iterator[PlacedClip]:
-    first = source.first_frame
+    first, damage = source.first_frame, ""
     if source.kind == "video":
         scan = scan_times(source.path)
+        damage = scan.damage
         count, video.times, video.rate, video.note = scan.count, scan.times, scan.rate, scan.note
     else:
         count = index_frames(source, None).count
@@ -112,6 +113,8 @@ def _file_clips(video: Video, source: Source, card: Card, tensor: TensorSpec, sa
     ordered = iter(sorted(made, key=lambda pair: pair[0])) if "K" in tensor.layout else made
     for index, values in ordered:
         yield PlacedClip(min(clips[index]) - first + 1, max(clips[index]) - first + 1, values)
+    if damage:
+        raise BadVideoError(damage)
 
 
 def _stream_clips(video: Video, card: Card, tensor: TensorSpec, stream: BinaryIO) -> Iterator[PlacedClip]:

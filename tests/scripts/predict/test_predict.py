@@ -17,6 +17,7 @@ from clip2om.scripts.predict import copy as predict_copy
 from clip2om.scripts.predict.show import Show
 from tests import cann_sim
 from tests.command import ROOT, refused, stage
+from tests.odd_videos import OddVideos, damaged, needs_ffmpeg
 
 
 @pytest.fixture(scope="module")
@@ -285,3 +286,18 @@ def test_the_simulated_npu_gives_the_labels_of_the_cpu(model: Path, tmp_path: Pa
     for one, other in zip(on_cpu, on_npu):
         assert [item["label"] for item in one["top"]] == [item["label"] for item in other["top"]]
         assert abs(one["top"][0]["score"] - other["top"][0]["score"]) < 1e-2
+
+
+@needs_ffmpeg
+def test_videos_as_they_are_in_the_world(model: Path, tmp_path: Path) -> None:
+    odd = OddVideos(tmp_path)
+    paths = [odd[name] for name in ("rate.mp4", "text.avi", "vp8_altref.webm", "song.mp4", "quarter.mp4")]
+    header = damaged(odd["fragments.mp4"], tmp_path / "header.mp4", lambda data: data[: data.index(b"moof") - 4])
+    done = _predict(model, "--json", "--timeline", *paths, header)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    found = {Path(line["video"]).name: line for line in lines if "clip" not in line}
+    clips = {name: [line for line in lines if "clip" in line and Path(line["video"]).name == name] for name in found}
+    assert [name for name, line in found.items() if line["problem"]] == ["song.mp4", "header.mp4"]
+    assert clips["rate.mp4"][0]["seconds"] == [0, 0.64]
+    assert clips["rate.mp4"][-1]["last"] == clips["vp8_altref.webm"][-1]["last"] == 40
