@@ -24,6 +24,7 @@ ARGUMENTS: Dict[str, List[str]] = {
     "scripts.drift": ["--against", "{tmp}"],
     "scripts.explain": ["E10016"],
     "scripts.extract_frames": ["{tmp}", "{tmp}/out"],
+    "scripts.house": ["--root", "{tmp}"],
     "scripts.predict": ["{tmp}/video.mp4"],
     "scripts.split_folders": ["{tmp}", "{tmp}/out"],
 }

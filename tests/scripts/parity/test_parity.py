@@ -325,12 +325,14 @@ def test_scores_that_are_not_finite_or_not_whole_are_refused(passed: Path, tmp_p
         compare(tmp_path / "copy")
 
 
-@pytest.mark.parametrize("module", ["export.run", "scripts.parity"])
-def test_help_loads_nothing_heavy(module: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "module"), [("export.run", "export.run"), ("scripts.parity", "scripts.parity.__main__")]
+)
+def test_help_loads_nothing_heavy(command: str, module: str) -> None:
     code = (
-        f"import sys\nfrom {module} import main\n"
+        f"import sys\nfrom clip2om.{module} import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
         "assert not {'numpy', 'torch', 'onnx', 'onnxruntime', 'openvino'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0 and f"python -m {module}" in done.stdout, done.stderr
+    assert done.returncode == 0 and f"python -m {command}" in done.stdout, done.stderr
