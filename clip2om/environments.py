@@ -67,7 +67,7 @@ ENVIRONMENTS: Dict[str, Environment] = {
         "core", (), "the plot of a sweep", 90, optional=(("plot", "there will be no plot"),), before="core"
     ),
     "quantize": Environment("core", ("quantize",), "int8", 330, before="core"),
-    "torch": Environment("torch", ("torch",), "PyTorch, to export", 1700, _FRAMEWORK),
+    "torch": Environment("torch", ("torch",), "PyTorch, to export; with CUDA, as PyPI has it, 5.6 GB", 1700, _FRAMEWORK),
     "tensorflow": Environment("tensorflow", ("tensorflow",), "TensorFlow, to export", 1900, _FRAMEWORK),
     "paddle": Environment("paddle", ("paddle",), "PaddlePaddle, to export", 1100, _FRAMEWORK),
     "mindspore": Environment("mindspore", ("mindspore",), "MindSpore, to export and to run MINDIR", 1500, _FRAMEWORK),
