@@ -114,6 +114,7 @@ def _docs(values: Values) -> int:
     page = ROOT / "docs" / "commands.md"
     written = write_if_changed(page, texts.page().encode("utf-8"))
     Console("clip2om").say(f"{page}: {'written' if written else 'up to date'}")
+    _python(values, "core", ["-m", "scripts.house", "--quiet", "--drawing", "docs/architecture.md"])
     return _python(values, "core", ["-m", "scripts.model_docs"])
 
 

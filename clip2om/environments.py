@@ -67,7 +67,7 @@ ENVIRONMENTS: Dict[str, Environment] = {
         "core", (), "the plot of a sweep", 90, optional=(("plot", "there will be no plot"),), before="core"
     ),
     "quantize": Environment("core", ("quantize",), "int8", 330, before="core"),
-    "torch": Environment("torch", ("torch",), "PyTorch, to export; with CUDA, as PyPI has it, 5.6 GB", 1700, _FRAMEWORK),
+    "torch": Environment("torch", ("torch",), "PyTorch, to export (with CUDA: 5.6 GB)", 1700, _FRAMEWORK),
     "tensorflow": Environment("tensorflow", ("tensorflow",), "TensorFlow, to export", 1900, _FRAMEWORK),
     "paddle": Environment("paddle", ("paddle",), "PaddlePaddle, to export", 1100, _FRAMEWORK),
     "mindspore": Environment("mindspore", ("mindspore",), "MindSpore, to export and to run MINDIR", 1500, _FRAMEWORK),
@@ -205,6 +205,8 @@ class Environments:
             "--no-color",
             "--progress-bar",
             "off",
+            "--constraint",
+            str(_requirements("constraints")),
         ]
         files = [word for file in about.files for word in ("-r", str(_requirements(file)))]
         if files:
@@ -332,10 +334,14 @@ def _collect(stream: Iterable[str], lines: "queue.Queue[str]") -> None:
         lines.put(line)
 
 
+_SAYS_NOTHING = ("WARNING", "[notice]", "Found existing", "Attempting", "Uninstalling", "Successfully uninstalled")
+
+
 def _short(tail: List[str]) -> str:
     """Return the latest line that says what is being done, cut to one line of a terminal."""
-    telling = [line for line in tail if line and not line.startswith(("WARNING", "[notice]"))]
-    return telling[-1].strip()[:90] if telling else "working"
+    telling = [line.strip() for line in tail if line and not line.strip().startswith(_SAYS_NOTHING)]
+    # A file is named by its path; the name at its end is what tells.
+    return re.sub(r"^(Processing|Using cached) \S*/", r"\1 ", telling[-1])[:90] if telling else "working"
 
 
 def _version_of(python: str) -> Tuple[int, int]:

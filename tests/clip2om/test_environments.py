@@ -50,6 +50,8 @@ def test_an_environment_is_announced_and_made_once(tmp_path: Path) -> None:
     first, last = maker.said.getvalue().splitlines()[0], maker.said.getvalue().splitlines()[-1]
     assert "environment core" in first and "640.0 MB" in first and "this once" in first
     assert "made in" in last and maker.calls == 2
+    # The same release on every host, whatever the newest of the range is.
+    assert "--constraint" in maker.log.read_text() and "constraints.txt" in maker.log.read_text()
     maker.all.prepare("core", maker.console)
     assert maker.calls == 2
     assert maker.said.getvalue().splitlines()[-1] == last
@@ -113,7 +115,7 @@ def test_one_interpreter_takes_the_place_of_all(tmp_path: Path) -> None:
 def test_every_requirements_file_belongs_to_an_environment() -> None:
     used = {file for about in ENVIRONMENTS.values() for file in about.files}
     used |= {file for about in ENVIRONMENTS.values() for file, _ in about.optional}
-    assert {path.stem for path in (ROOT / "requirements").glob("*.txt")} == used | {"host"}
+    assert {path.stem for path in (ROOT / "requirements").glob("*.txt")} == used | {"host", "constraints"}
 
 
 @pytest.mark.slow
