@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import List
+from typing import List, Tuple
 
 from clip2om import memory
 from clip2om.chains import Chain, chain_of
@@ -14,12 +14,15 @@ from clip2om.commands import Command
 from clip2om.environments import Environments
 from clip2om.pipeline import cards, soc
 from clip2om.pipeline.console import Console
+from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.places import build_folder
 from clip2om.process import run_step
 from clip2om.request import DEMO_CARD, Request
 from clip2om.values import Values
 
 DEFAULT_CARD = "3d_resnet"
+# They look at a model, each in its way, and make no run that others go on from.
+_LOOKING = ("predict", "parity", "drift", "sweep")
 _DEMO = {"MODEL": (DEMO_CARD,), "SOC": ("cpu",), "K": ("1",), "MIN_ACCURACY": ("0.85",)}
 
 
@@ -32,7 +35,7 @@ def perform(command: Command, given: Values) -> int:
     check_steps(request, chain.steps)
     for note in chain.notes:
         console.say(note)
-    code = _run(chain, console)
+    code = _run(command, chain, console)
     if code == 0:
         for line in what_next(command, request):
             console.say(line)
@@ -55,6 +58,8 @@ def make_request(command: Command, given: Values, console: Console) -> Request:
     values = given
     if command.name != "demo":
         values, taken = memory.joined(given, memory.recall(build))
+        if command.name == "sweep" and values.one("PRECISION") == "int8":
+            values, taken = _without_int8(given, values, taken)
         if taken:
             console.say(memory.line(values, taken, build))
     card = cards.load(model, values.several("SET"))
@@ -64,7 +69,23 @@ def make_request(command: Command, given: Values, console: Console) -> Request:
     return Request(values, given, card, model, build, soc.resolve(values.one("SOC", soc.AUTO)), environments)
 
 
-def _run(chain: Chain, console: Console) -> int:
+def _without_int8(given: Values, values: Values, taken: List[str]) -> Tuple[Values, List[str]]:
+    """Leave a remembered int8 out of a sweep, which compiles models of its own in the graph's precision.
+
+    Raises:
+        RequestError: this call asked for it.
+    """
+    if "PRECISION" in given:
+        raise RequestError(
+            "a sweep measures the graph's own precision",
+            given.spelled("PRECISION", "int8"),
+            f"leave it out, or measure one int8 model with infer and {given.spelled('LOOP', '20')}",
+        )
+    found = {name: words for name, words in values.found.items() if name != "PRECISION"}
+    return replace(values, found=found), [name for name in taken if name != "PRECISION"]
+
+
+def _run(command: Command, chain: Chain, console: Console) -> int:
     request = chain.request
     for step in chain.steps:
         code = run_step(step, request.environments, console, request.values.make)
@@ -72,7 +93,7 @@ def _run(chain: Chain, console: Console) -> int:
             return code
         # What a stage has taken is right: the next command of this model may take it too.
         if "DRY_RUN" not in request.values:
-            memory.remember(request.build, request.values)
+            memory.remember(request.build, request.values, command.name in _LOOKING)
     return 0
 
 

@@ -80,10 +80,15 @@ def _same_device(asked: str, remembered: List[str]) -> bool:
         return False
 
 
-def remember(build: Path, values: Values) -> None:
+def remember(build: Path, values: Values, looking: bool = False) -> None:
     """Write what a call asked for, beside what its graph says about the weights.
 
     Several batch sizes make one model each: which of them is wanted later is for later to say.
+
+    Args:
+        build: Folder of the model's runs.
+        values: Of the call, earlier ones included.
+        looking: The command looks at a model and makes no run: how it did that stays as it was.
     """
     known = all_variables()
     asked = {
@@ -91,6 +96,11 @@ def remember(build: Path, values: Values) -> None:
         for name, words in sorted(values.found.items())
         if words and known[name].remembered and not (name == "BATCH" and "," in words[0])
     }
+    if looking:
+        of_a_device = ("SOC", *_OF_A_DEVICE)
+        earlier = recall(build).options
+        asked = {name: words for name, words in asked.items() if name not in of_a_device}
+        asked.update({name: words for name, words in earlier.items() if name in of_a_device})
     graph: Optional[GraphRecord] = find_record(build / "graph" / "model.json", GraphRecord)
     wanted = Remembered(asked, graph.checkpoint_sha256 if graph else "")
     try:

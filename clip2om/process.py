@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
 from clip2om.commands import all_variables
 from clip2om.environments import Environments, import_folder
-from clip2om.pipeline.console import Console
+from clip2om.pipeline.console import Console, duration
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.wording import DOOR
 from clip2om.steps import Step
 
-INTERRUPTED = 130
+# Nobody looks at a screen in silence for longer without wondering.
+_SIGN_S = 10.0
+# Their work is in libraries that tell nothing of themselves.
+_WITHOUT_PROGRESS = ("export", "export.checkpoint", "convert", "scripts.report", "scripts.compare", "scripts.drift")
 
 
 def run_step(step: Step, environments: Environments, console: Console, make: bool) -> int:
@@ -29,7 +33,8 @@ def run_step(step: Step, environments: Environments, console: Console, make: boo
     environ = environ_of(environments)
     if make:
         environ[DOOR] = " ".join(f"{flag}={variable}" for flag, variable in _variables_of(step))
-    return run_process([python, "-m", f"clip2om.{step.module}", *step.words], environ)
+    signs = console if step.module in _WITHOUT_PROGRESS else None
+    return run_process([python, "-m", f"clip2om.{step.module}", *step.words], environ, console=signs)
 
 
 def _variables_of(step: Step) -> Iterator[Tuple[str, str]]:
@@ -51,8 +56,15 @@ def environ_of(environments: Environments) -> Dict[str, str]:
     return found
 
 
-def run_process(command: Sequence[str], environ: Optional[Mapping[str, str]] = None, cwd: Optional[Path] = None) -> int:
+def run_process(
+    command: Sequence[str],
+    environ: Optional[Mapping[str, str]] = None,
+    cwd: Optional[Path] = None,
+    console: Optional[Console] = None,
+) -> int:
     """Run a command with our streams; return its exit code, as a shell would where a signal ended it.
+
+    With a console, a sign of life is given every ten seconds.
 
     Ctrl-C reaches the whole group of processes, and the child ends itself in one line: nothing is to be said here. A
     signal that only this process gets is handed on.
@@ -70,7 +82,7 @@ def run_process(command: Sequence[str], environ: Optional[Mapping[str, str]] = N
         if signal.getsignal(number) != signal.SIG_IGN:
             earlier[number] = signal.signal(number, lambda number, _frame: _hand_on(process, number))
     try:
-        return _code(_wait(process))
+        return _code(_wait(process, console))
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)
@@ -81,10 +93,14 @@ def _hand_on(process: "subprocess.Popen[bytes]", number: int) -> None:
         process.send_signal(number)
 
 
-def _wait(process: "subprocess.Popen[bytes]") -> int:
+def _wait(process: "subprocess.Popen[bytes]", console: Optional[Console]) -> int:
+    start = time.monotonic()
     while True:
         try:
-            return process.wait()
+            return process.wait(_SIGN_S if console else None)
+        except subprocess.TimeoutExpired:
+            if console:
+                console.say(f"at work for {duration(time.monotonic() - start)}")
         except KeyboardInterrupt:
             # The child got it too, and may have something to finish.
             continue

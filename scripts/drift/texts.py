@@ -14,7 +14,6 @@ TEXTS: Dict[str, Tuple[str, str]] = {
     "depth": ("depth", "深度"),
     "layer": ("layer", "层"),
     "operator": ("operator", "算子"),
-    "cosine": ("cosine", "余弦"),
     "relative": ("relative error", "相对误差"),
     "largest": ("largest difference", "最大差值"),
     "added": ("added", "新增"),

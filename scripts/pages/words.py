@@ -6,6 +6,7 @@ from typing import Dict, Tuple
 
 WORDS: Dict[str, Tuple[str, str]] = {
     # page
+    "cosine": ("cosine", "余弦"),
     "report": ("Report", "报告"),
     "comparison": ("Comparison", "对比"),
     "skip": ("Skip to the contents", "跳到正文"),

@@ -93,6 +93,11 @@ def test_no_video_and_no_second_run_are_said_with_an_example(data: Path) -> None
     refused(subprocess.run(command, cwd=ROOT, capture_output=True, text=True), "two runs are needed")
 
 
+def test_a_sweep_of_int8_is_refused_with_another_way(data: Path) -> None:
+    done = _clip2om(data, "sweep", *_of(data), "--precision", "int8")
+    refused(done, "a sweep measures the graph's own precision", "--loop 20")
+
+
 def test_environments_that_cannot_be_made_are_refused_first(data: Path) -> None:
     old = data / "python3.9"
     old.write_text('#!/bin/sh\necho "3 9"\n')

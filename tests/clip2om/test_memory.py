@@ -43,6 +43,13 @@ def test_what_was_asked_of_one_device_is_not_asked_of_another(tmp_path: Path) ->
     assert taken == ["CHECKPOINT", "ENGINE", "PRECISION"]
 
 
+def test_a_command_that_only_looks_leaves_the_device_as_it_was(tmp_path: Path) -> None:
+    memory.remember(tmp_path, Values({"SOC": ("cpu",), "PRECISION": ("int8",)}))
+    given = Values({"SOC": ("Ascend310P3",), "ENGINE": ("acl",), "CHECKPOINT": ("a.pth",)})
+    memory.remember(tmp_path, given, looking=True)
+    assert memory.recall(tmp_path).options == {"CHECKPOINT": ["a.pth"], "SOC": ["cpu"], "PRECISION": ["int8"]}
+
+
 def test_the_line_says_where_from_and_how_to_have_it_otherwise(tmp_path: Path) -> None:
     values = Values({"CHECKPOINT": ("a b.pth",), "STRICT": ("1",)}, make=True)
     line = memory.line(values, ["CHECKPOINT"], tmp_path)

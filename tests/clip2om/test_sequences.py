@@ -114,6 +114,25 @@ def test_the_readme_on_an_ascend_host_and_the_three_lines_of_the_recipes(project
 
 
 @pytest.mark.slow
+def test_the_pages_on_speed_and_reports(project: Project) -> None:
+    shutil.rmtree(project.root / "build", ignore_errors=True)
+    given = "CHECKPOINT=save_700.pth VIDEO_PATH=hmdb51/jpg ANNOTATION_PATH=hmdb51_1.json"
+    project.run(f"make accuracy MODEL=3d_resnet SOC=cpu {given}")
+    if not (project.root / "videos").exists():
+        (project.root / "videos").symlink_to(project.root / "hmdb51" / "jpg")
+    env = cann_sim.environment(project.root / "host2", base=os.environ, devices=1)
+    speed = re.findall(r"^    ((?:make|python) .*)$", (ROOT / "docs" / "speed.md").read_text(), re.MULTILINE)
+    assert len(speed) == 7
+    for command in speed:
+        project.run(command.split("   #")[0], env=env if "Ascend" in command else None)
+    pages = re.findall(r"^    ((?:make|python) .*)$", (ROOT / "docs" / "report.md").read_text(), re.MULTILINE)
+    project.run("make accuracy MODEL=3d_resnet SOC=Ascend310P3", env=env)
+    assert len(pages) >= 4
+    for command in pages:
+        project.run(command.split("   #")[0], env=env if "Ascend" in command else None)
+
+
+@pytest.mark.slow
 def test_what_is_there_asks_for_no_input_of_an_earlier_stage(project: Project) -> None:
     project.run(
         "make accuracy MODEL=3d_resnet SOC=cpu BUILD=travelled CHECKPOINT=save_700.pth "

@@ -21,8 +21,8 @@ import pytest
 
 from clip2om.postprocess.accuracy import Rules
 from clip2om.postprocess.scores import Absent
-from clip2om.scripts.compare import texts as compare_texts  # noqa: F401  Adds its texts.
-from clip2om.scripts.drift import texts as drift_texts  # noqa: F401  Adds its texts.
+from clip2om.scripts.compare import texts as compare_texts
+from clip2om.scripts.drift import texts as drift_texts
 from clip2om.scripts.pages import figures, strips, times
 from clip2om.scripts.pages.run import folders_of, load
 from clip2om.scripts.pages.texts import TEXTS, add
@@ -385,6 +385,19 @@ def test_a_key_has_one_text() -> None:
     with pytest.raises(AssertionError, match="two texts for 'report'"):
         add({"report": ("Another", "另一个")})
     assert TEXTS["report"][0] == "Report"
+
+
+@pytest.mark.parametrize("room", ["pages", "report", "compare", "drift"])
+def test_every_text_that_a_command_says_is_there_when_it_alone_runs(room: str) -> None:
+    # Another command's texts are not loaded then: a whole test run has them all and would not see it.
+    said = {
+        key
+        for path in (ROOT / "scripts" / room).glob("*.py")
+        for key in re.findall(r'\b(?:say|Note)\(\s*"(\w+)"', path.read_text(encoding="utf-8"))
+    }
+    own = {"compare": compare_texts.TEXTS, "drift": drift_texts.TEXTS}.get(room, {})
+    assert len(said) > 2
+    assert said - WORDS.keys() - own.keys() == set()
 
 
 def test_both_languages_say_the_same() -> None:
