@@ -17,7 +17,8 @@ ROOMS = ("benchmarks", "convert", "export", "infer", "postprocess", "preprocess"
 OLD = ("3.6", "3.7", "3.8")
 # What brings a command past its parser; the folder {tmp} is empty.
 ARGUMENTS: Dict[str, List[str]] = {
-    "export.checkpoint": ["a.pth", "b.npz"],
+    "export": ["--checkpoint", "{tmp}/a.pth"],
+    "export.checkpoint": ["{tmp}/a.pth", "b.npz"],
     "scripts.annotate": ["hmdb51", "{tmp}", "{tmp}", "{tmp}/out"],
     "scripts.compare": ["{tmp}", "{tmp}"],
     "scripts.demo_dataset": ["{tmp}"],
@@ -36,6 +37,8 @@ for _name, _module in (
     ("split_folders", "dataset.split_folders"),
 ):
     ARGUMENTS[f"scripts.{_module}"] = ARGUMENTS[f"scripts.{_name}"]
+# Cards are read and codes explained with the standard library alone.
+WORK = ("scripts.explain", "scripts.model_docs")
 # It looks at such hosts, and says what they lack.
 REPORTS = ("scripts.doctor",)
 
@@ -86,6 +89,9 @@ def test_nothing_installed_is_one_line(bare: str, module: str, tmp_path: Path) -
     assert "Traceback" not in done.stderr, done.stderr
     if module in REPORTS:
         assert "not installed" in done.stdout
+        return
+    if module in WORK:
+        assert done.returncode == 0, done.stderr
         return
     assert done.returncode == 2, done.stdout + done.stderr
     errors = [line for line in done.stderr.splitlines() if ": error: " in line]

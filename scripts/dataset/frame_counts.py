@@ -10,8 +10,6 @@ from typing import List
 from clip2om.pipeline.frame_names import FrameNames
 from clip2om.pipeline.naming import written
 from clip2om.preprocess.errors import BadVideoError
-from clip2om.preprocess.video_files import count_frames as count_frames_of
-from clip2om.preprocess.video_files import decode_count
 
 COUNTERS = ("auto", "folder", "decode", "packets")
 # Every name that holds the word counts as a frame, unless it starts with a dot.
@@ -76,10 +74,13 @@ def _count_folder(folder: str, found: List[str], names: FrameNames) -> Answer:
 
 def _count_video(path: str, decode: bool) -> Answer:
     """Count the frames of a video file by decoding them, or by its packets where each is proven to be one frame."""
+    from clip2om.preprocess.video_files import count_frames as count_packets
+    from clip2om.preprocess.video_files import decode_count
+
     if not os.path.isfile(path):
         return Answer(0, f"no such file: {path}")
     try:
-        count = decode_count(path) if decode else count_frames_of(path).count
+        count = decode_count(path) if decode else count_packets(path).count
     except BadVideoError as error:
         return Answer(0, f"{written(path)}: {error}")
     return Answer(count, "" if count else f"{written(Path(path).name)} holds no frame")

@@ -14,8 +14,6 @@ from typing import Any, Callable, Iterator, Tuple
 
 from clip2om.preprocess.containers import VideoFile, import_av, open_video
 from clip2om.preprocess.errors import BadVideoError
-from clip2om.preprocess.pixels import Turn, turn_of
-from clip2om.preprocess.video_files import check_whole
 
 # What the ffmpeg tool asks of an encoder when the user names no quality.
 _BIT_RATE = 200_000
@@ -55,6 +53,8 @@ def jpeg_frames(path: str, settings: Settings) -> Iterator[bytes]:
     Raises:
         BadVideoError: the file cannot be opened or decoded, is cut off, or holds no frame.
     """
+    from clip2om.preprocess.video_files import check_whole
+
     check_whole(path)
     encode = None
     with open_video(path) as video:
@@ -120,6 +120,8 @@ def _graph(frame: Any, settings: Settings) -> Any:
             width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1, 1000)
         )
     ]
+    from clip2om.preprocess.pixels import Turn, turn_of
+
     turn = turn_of(frame) if settings.upright else Turn()
     chain += [graph.add(*filter_.split("=")) for filter_ in turn.filters()]
     width, height = (frame.height, frame.width) if turn.swap else (frame.width, frame.height)

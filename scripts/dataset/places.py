@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Optional
 
 from clip2om.pipeline.naming import full_subset
-from clip2om.preprocess.sources import locate
 from clip2om.scripts.dataset.split_files import Listed
 
 # As Kinetics' ids end: begin and end in seconds.
@@ -48,6 +47,8 @@ class Places:
         if os.path.isdir(usual.frames) or os.path.isfile(usual.video):
             return usual
         for inside in self._candidates(video, name):
+            from clip2om.preprocess.sources import locate
+
             found = locate(self._root, inside)
             if found is not None:
                 is_usual = inside == f"{video.folder}/{name}"
