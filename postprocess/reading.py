@@ -141,7 +141,7 @@ def _check_finite(logits: np.ndarray, have: np.ndarray, batches: Batches, locate
     more = f" (and {bad.size - 1} more rows)" if bad.size > 1 else ""
     video = batches.ids[int(np.repeat(np.arange(len(batches.ids)), batches.counts)[bad[0]])]
     raise RequestError(
-        f"row {row} (counted from 0), of video {video!r}, holds {values[column]} in column {column}{more}",
+        f"row {row} (counted from 0) holds {values[column]} in column {column}, of video {video!r}{more}",
         located.paths[batches.files[file]],
         "check the model for overflow (float16 ends at 65504), or the dtype with --output-dtype",
     )

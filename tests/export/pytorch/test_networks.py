@@ -255,6 +255,7 @@ def test_window_pool_refuses_features_of_another_size():
         (
             [
                 "model.network=c3d",
+                "export.pooling=global",
                 "model.depth=50",
                 "model.conv1_t_size=7",
                 "clips.frames=4",
