@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 from typing import Dict, List
@@ -21,6 +22,7 @@ from clip2om.pipeline.tensor import TensorSpec
 from clip2om.pipeline.undisturbed import undisturbed
 
 _COVERS = "the tool's whole run, loading of the model included"
+_KILLED = "dmesg says whether the system ran out of memory; run again"
 # What the runtime adds to a buffer, beside rounding it up.
 _PADDING = 32
 
@@ -81,6 +83,10 @@ def _write_log(ended: List[Ended], log: Path) -> None:
 def _check_ended(tool: Tool, run: Ended, log: Path) -> None:
     if not tool.succeeded(run.code, run.console):
         where = f" on device {run.stage.device}" if len(tool.devices) > 1 else ""
+        if run.code < 0:
+            # Its last words say nothing about that.
+            name = signal.Signals(-run.code).name
+            raise RequestError(f"{tool.name} was killed by {name}{where}", log, _KILLED)
         raise RequestError(
             f"{tool.name} has not done its work{where}, exit code {run.code} ({why(run.console)})",
             log,

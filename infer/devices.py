@@ -163,7 +163,11 @@ def _work(connection: Connection, engine: Engine, task: Task, position: Any) -> 
     """Be the process of one device; its parent ends it with SIGTERM."""
     signal.signal(signal.SIGTERM, _stop)
     with contextlib.suppress(KeyboardInterrupt):
-        _serve(connection, engine, task, position)
+        try:
+            _serve(connection, engine, task, position)
+        finally:
+            # There is nothing left to stop, and whatever ends with the process is not to be cut in two.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _serve(connection: Connection, engine: Engine, task: Task, position: Any) -> None:

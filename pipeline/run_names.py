@@ -27,6 +27,8 @@ def scored_name(compiled: str, precision: str = "", engine: str = "", devices: S
         precision: Of the arithmetic; only ``bf16`` is another than the model's.
         engine: The engine that was named; empty or ``auto`` where the host chose.
         devices: The devices that were named; device 0 alone is the default.
+
+    The later ais_bench takes letters, digits and ``_ . - /`` in paths, and nothing else.
     """
     return "-".join(
         filter(
@@ -35,7 +37,7 @@ def scored_name(compiled: str, precision: str = "", engine: str = "", devices: S
                 compiled,
                 "bf16" if precision == "bf16" else "",
                 "" if engine == "auto" else engine,
-                "dev" + "+".join(map(str, devices)) if tuple(devices) not in ((), (0,)) else "",
+                "dev" + "_".join(map(str, devices)) if tuple(devices) not in ((), (0,)) else "",
             ],
         )
     )

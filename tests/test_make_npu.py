@@ -97,7 +97,7 @@ def test_two_devices_and_one_model_for_all_batch_sizes(npu: NpuHost) -> None:
     variables = {"ENGINE": "acl", "K": 3, "PRECISION_MODE": "force_fp32"}
     done = npu.make("accuracy", DEVICES="0,1", DYNAMIC_BATCH="1,2,4,8,10", **variables)
     assert done.returncode == 0, done.stdout + done.stderr
-    _same(npu.results(f"{SOC}-dynamic-force_fp32-acl-dev0+1"), npu.results("cpu-b10"))
+    _same(npu.results(f"{SOC}-dynamic-force_fp32-acl-dev0_1"), npu.results("cpu-b10"))
 
 
 def test_one_model_per_batch_size(npu: NpuHost) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import time
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from clip2om.infer.engines.base import EngineMissingError
@@ -117,7 +119,7 @@ class Library:
         """Wait for everything that was given to a stream.
 
         Where CANN has a wait with a time-out, it is asked again and again, so that this process hears signals
-        meanwhile and does not wait for ever.
+        meanwhile and does not wait for ever; where it has none, another thread waits.
 
         Raises:
             HungError: the device has not finished in any reasonable time.
@@ -125,21 +127,42 @@ class Library:
         """
         if self._has_timeout is None:
             self._has_timeout = hasattr(self._module.rt, "synchronize_stream_with_timeout")
-        if not self._has_timeout:
-            self.act("rt.synchronize_stream", stream)
-            return
+        if not (self._wait_in_slices if self._has_timeout else self._wait_aside)(stream):
+            raise HungError(f"the device has not finished a batch within {LONGEST_S} s", self._where, _HUNG)
+
+    def _wait_in_slices(self, stream: int) -> bool:
+        """Return whether the stream became idle within :data:`LONGEST_S`."""
         deadline = time.monotonic() + LONGEST_S
-        while True:
+        while time.monotonic() < deadline:
             try:
                 self.act("rt.synchronize_stream_with_timeout", stream, _SLICE_MS)
-                return
+                return True
             except AclError as error:
                 if error.code != _STREAM_TIMEOUT:
                     raise
-                if time.monotonic() >= deadline:
-                    raise HungError(
-                        f"the device has not finished a batch within {LONGEST_S} s", self._where, _HUNG
-                    ) from None
+        return False
+
+    def _wait_aside(self, stream: int) -> bool:
+        """The same with the wait that has no time-out: Python hears no signal until a call into C has returned."""
+        context = self.take("rt.get_context")
+        ended: "SimpleQueue[Optional[AclError]]" = SimpleQueue()
+
+        def wait() -> None:
+            try:
+                self.act("rt.set_context", context)
+                self.act("rt.synchronize_stream", stream)
+                ended.put(None)
+            except AclError as error:
+                ended.put(error)
+
+        Thread(target=wait, name="synchronize", daemon=True).start()
+        try:
+            failure = ended.get(timeout=LONGEST_S)
+        except Empty:
+            return False
+        if failure is not None:
+            raise failure
+        return True
 
     def _function(self, name: str) -> Callable[..., Any]:
         if name not in self._functions:

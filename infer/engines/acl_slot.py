@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, List, Optional, Tuple
 
@@ -32,16 +33,21 @@ class _Marks:
     back: int
 
 
-def _sync_event(resources: Resources) -> int:
-    """Return an event that streams wait for; CANN 5 does not know the flag and has events of one kind only."""
+def _sync_events(resources: Resources, count: int) -> Tuple[List[int], bool]:
+    """Return events that streams wait for, and whether they are levels.
+
+    CANN 5 does not know the flag and has events of one kind only, of which each record takes a new place.
+    """
+    take = functools.partial(resources.take, "event")
     try:
-        return resources.take("event", "rt.create_event_with_flag", _EVENT_SYNC)
+        first = take("rt.create_event_with_flag", _EVENT_SYNC)
     except AttributeError:
-        return resources.take("event", "rt.create_event")
+        return [take("rt.create_event") for _ in range(count)], False
     except AclError as error:
         if error.code not in _REFUSALS:
             raise
-        return resources.take("event", "rt.create_event")
+        return [take("rt.create_event") for _ in range(count)], False
+    return [first, *(take("rt.create_event_with_flag", _EVENT_SYNC) for _ in range(count - 1))], True
 
 
 class _Turns:
@@ -54,7 +60,7 @@ class _Turns:
 
     def __init__(self, library: Library, resources: Resources) -> None:
         self._library = library
-        self._events = [_sync_event(resources) for _ in range(3)]
+        self._events, self._levels = _sync_events(resources, 3)
         self._set = [False for _ in self._events]
         self._turn = 0
         self._resets = True
@@ -76,8 +82,9 @@ class _Turns:
         try:
             self._library.act("rt.reset_event", event, stream)
         except AclError as error:
-            # An event without the flag takes a new place with every record: there is nothing to reset.
-            if error.code not in _REFUSALS:
+            # Of an event without the flag there is nothing to reset. One with it that stays set would let executions
+            # overlap, without a word.
+            if self._levels or error.code not in _REFUSALS:
                 raise
             self._resets = False
 

@@ -31,7 +31,9 @@ class MsameEngine(Tool):
         """Refuse several devices."""
         super().check_options()
         if len(self.options.devices) > 1:
-            raise RequestError("msame runs on one device", "--devices", "use --engine acl or ais_bench")
+            raise RequestError(
+                "msame runs on one device", "--devices", "name one of them, or use --engine acl or ais_bench"
+            )
 
     def check(self, root: Path) -> None:
         """Accept any folder: the tool is given relative paths."""

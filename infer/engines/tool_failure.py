@@ -15,8 +15,11 @@ _LONGEST = 300
 # A line may follow the progress bar, or stand in the frame of a table.
 _MARKED = re.compile(r"\[ERROR\]\s*\S.*")
 _ACL = re.compile(r"\[ACL ERROR\]\s*(.*)|^\s*(E[A-Z]?\d{4,5}:.*)")
+_NEXT_FILE = re.compile(r"start to process file")
 _RAISED = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception|Interrupt)\b\s*:")
 _WORDS = re.compile(r"error|fail|illegal|invalid|no such", re.IGNORECASE)
+# What C prints where ACL has nothing to say.
+_NOTHING = "(null)"
 _FRAME = "\u2500\u2502\u256d\u256e\u256f\u2570| "
 _DEVICES = "npu-smi info -m lists the devices (Chip Logic ID); see ASCEND_RT_VISIBLE_DEVICES, and --devices"
 _PLOG = "look at ~/ascend/log/debug/plog of this run and at npu-smi info; --engine acl names the call that fails"
@@ -25,9 +28,9 @@ _SURE = (
     (r"aclruntime_version|No module named 'pkg_resources'", "pip install 'setuptools<82' for the Python of ais_bench"),
     (r"file count under directory", "preprocess with --layout packed: fewer, larger files"),
 )
-# What the tools say without a code, in the order in which one explains the next.
+# What the tools say without a code; what is said first explains the rest.
 _KNOWN = (
-    (r"open device \d+ failed|create context failed|set device failed", _DEVICES),
+    (r"open device \d+ failed|create context failed|\bset device failed", _DEVICES),
     (r"(?i)malloc .*fail|out of memory", "npu-smi info shows who holds memory; use a smaller BATCH"),
     (r"load model from file failed", "compile again on this host with SOC=auto; its CANN must not be older than ATC's"),
     (r"acl init failed", "make doctor: driver, group HwHiAiUser, container"),
@@ -49,7 +52,7 @@ def why(console: str) -> str:
     worded = [line for line in lines if _WORDS.search(line)]
     first: List[str] = next(filter(None, (marked, acl, boxed, raised, worded, lines[-1:])), ["no output"])
     # What ACL says may only begin a traceback of its own.
-    said = next((line for line in acl if line and line not in first[0]), "")
+    said = next((line for line in acl if line not in ("", _NOTHING) and line not in first[0]), "")
     return f"{first[0]}; ACL says: {said}"[:_LONGEST] if said else first[0][:_LONGEST]
 
 
@@ -65,6 +68,7 @@ def advice(console: str, built_for: str) -> str:
     here = _chip()
     if here and not same_family(here, built_for):
         return f"the model was compiled for {built_for}, this host has {here}: convert with --soc {here}"
+    console = _first_failure(console)
     codes = [code for code in codes_in(console) if not code.startswith("W")]
     meanings = {code: find(code, words_with(code, console), _RUN) for code in codes}
     known = next((meaning for code, meaning in meanings.items() if meaning and code not in GENERAL), None)
@@ -75,8 +79,20 @@ def advice(console: str, built_for: str) -> str:
     return told or (f"{general.title}: {general.todo.en}" if general else "the log has all of its output")
 
 
+def _first_failure(console: str) -> str:
+    """Return the output up to the file after the one that failed: msame goes on, and fails for another reason then."""
+    error = _MARKED.search(console)
+    after = _NEXT_FILE.search(console, error.end()) if error else None
+    return console[: after.start()] if after else console
+
+
 def _told(table: Sequence[Tuple[str, str]], console: str) -> Optional[str]:
-    return next((todo for pattern, todo in table if re.search(pattern, console)), None)
+    found = [
+        (match.start(), todo)
+        for match, todo in ((re.search(pattern, console), todo) for pattern, todo in table)
+        if match
+    ]
+    return min(found)[1] if found else None
 
 
 def _chip() -> Optional[str]:

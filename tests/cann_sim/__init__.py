@@ -15,6 +15,7 @@ keyword of :func:`environment` and a variable CANN_SIM_<KEYWORD>:
     trace                 file that gets the name of every acl call, and of every task on a stream
     concurrency           file that gets "device count" when an execution begins: how many have begun and not ended
     old_events            1: create_event_with_flag knows TIME_LINE alone, as in CANN 5
+    timeouts              0: no wait has a time-out, as in early releases
     fail                  "acl.rt.malloc:3:207001;task.execute:2:507011": the n-th call (0: every) returns the code;
                           a fourth field limits it to one logical device
     h2d_ms, compute_ms, d2h_ms    least time of each stage, in milliseconds, per copy or execution

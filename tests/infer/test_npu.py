@@ -133,7 +133,7 @@ def test_the_hidden_input_of_gears_stands_anywhere(npu: Npu, knobs: dict) -> Non
 
 
 def test_cann_5_has_events_of_one_kind(npu: Npu) -> None:
-    npu.knobs.update(old_events=1, compute_ms=2)
+    npu.knobs.update(old_events=1, timeouts=0, compute_ms=2)
     npu.build(count=80).passes("--engine", "acl")
     assert npu.at_once() == 1
 

@@ -13,6 +13,7 @@ from typing import Iterator, List
 
 import pytest
 
+from clip2om.infer import devices
 from clip2om.infer.__main__ import main
 from tests.cann_sim.samples import loaded_acl
 from tests.command import ROOT, refused
@@ -63,6 +64,23 @@ def test_every_call_may_fail(small: Npu, monkeypatch: pytest.MonkeyPatch, capsys
     del small.knobs["fail"]
     assert _in_process(small, monkeypatch) == 0
     assert small.case.results() == before
+
+
+def test_an_event_that_stays_set_ends_the_run(npu: Npu) -> None:
+    # Executions would overlap from then on, and the times of single ones be wrong, without a word.
+    npu.build(count=80).knobs["fail"] = "acl.rt.reset_event:1:107000"
+    refused(npu.infer("--engine", "acl"), "acl.rt.reset_event failed with 107000")
+
+
+def test_a_worker_that_is_done_is_not_cut_in_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    former = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(devices, "_serve", lambda *_: None)
+    try:
+        devices._work(*([None] * 4))  # type: ignore[arg-type]
+        # As its parent does where another device has failed, while this process ends.
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 @pytest.mark.parametrize(("name", "code"), [("acl.rt.malloc", OUT_OF_MEMORY), ("task.execute", EXECUTION)])
@@ -139,8 +157,9 @@ def test_interrupt_while_the_model_is_loaded(npu: Npu, delay_ms: int) -> None:
     assert npu.violations() == []
 
 
-def test_a_second_interrupt_does_not_wait_for_a_device_that_hangs(npu: Npu) -> None:
-    npu.knobs.update(hang=1)
+@pytest.mark.parametrize("timeouts", [1, 0])
+def test_a_second_interrupt_does_not_wait_for_a_device_that_hangs(npu: Npu, timeouts: int) -> None:
+    npu.knobs.update(hang=1, timeouts=timeouts)
     npu.build(count=8)
     command = [sys.executable, "-m", "infer", *npu.case.argv("--engine", "acl")]
     process = subprocess.Popen(command, cwd=ROOT, env=npu.environment(), stderr=subprocess.PIPE, text=True)
@@ -157,10 +176,11 @@ def test_a_second_interrupt_does_not_wait_for_a_device_that_hangs(npu: Npu) -> N
     assert text.splitlines()[-1] == "interrupted again: ended at once; run the same command again to resume"
 
 
+@pytest.mark.parametrize("timeouts", [1, 0])
 def test_a_device_that_hangs_does_not_hold_the_run_for_ever(
-    npu: Npu, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    npu: Npu, timeouts: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    npu.build(count=8).knobs.update(hang=1)
+    npu.build(count=8).knobs.update(hang=1, timeouts=timeouts)
     for name, value in npu.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("clip2om.infer.engines.acl_library.LONGEST_S", 2)

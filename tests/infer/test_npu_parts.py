@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import pickle
+import re
 import signal
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ from clip2om.infer.task import Hooks, Task
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import RequestError, ShortfallError
 from clip2om.pipeline.records import CompiledRecord, read_record
+from clip2om.pipeline.run_names import compiled_name, scored_name
 from clip2om.pipeline.undisturbed import undisturbed
 from tests.cann_sim.samples import loaded_acl
 from tests.infer.cases import Case
@@ -248,3 +250,10 @@ def test_an_msame_that_says_nothing_has_not_succeeded(tmp_path: Path) -> None:
     assert not engine.succeeded(0, "[INFO] input parameter must be folder or file ending in '.bin'")
     assert not engine.succeeded(1, "[INFO] pid: 7 Execute sample success")
     assert engine.succeeded(0, "[INFO] pid: 7 Execute sample success\n")
+
+
+def test_no_folder_of_ours_is_refused_by_the_later_ais_bench() -> None:
+    compiled = compiled_name("Ascend910B4-1", 10, dynamic=True, int8=True, variant="must_keep_origin_dtype")
+    name = scored_name(compiled, "bf16", "ais_bench", (0, 1, 12))
+    # The character set is read in its source, path_security_check.py of December 2025.
+    assert re.fullmatch(r"[_A-Za-z0-9/.-]+", name), name

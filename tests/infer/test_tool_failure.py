@@ -27,6 +27,20 @@ EZ9999: Inner Error!
 [ERROR] execute model failed, modelId is 1
 [ERROR] model execute failed
 """
+MSAME_INIT = """[ERROR] acl init failed
+[ERROR] Sample init resource failed
+[INFO] end to destroy context
+[ERROR] reset device failed
+"""
+# A failed execution leaves its buffers in the data set.
+MSAME_GOES_ON = """[INFO] start to process file:input/0/000000.bin
+EZ9999: Inner Error!
+[ERROR] execute model failed, modelId is 1
+[ERROR] model execute failed
+[INFO] start to process file:input/0/000001.bin
+E13025: The number of inputs or outputs provided by the user is inconsistent with that required by the model
+[ERROR] execute model failed, modelId is 1
+"""
 TABLE = """Usage: python -m ais_bench [OPTIONS]
 \u256d\u2500 Error \u2500\u2500\u2500\u2500\u2500\u2500\u256e
 \u2502 No such option: --output_dirname \u2502
@@ -39,6 +53,7 @@ TABLE = """Usage: python -m ais_bench [OPTIONS]
     [
         (EXECUTION, "[ERROR] execute model failed, modelId is 1; ACL says: EZ9999: Inner Error!"),
         (MSAME, "[ERROR] execute model failed, modelId is 1; ACL says: EZ9999: Inner Error!"),
+        (f"{BAR}[ACL ERROR] (null)\n[ERROR] execute model failed\n", "[ERROR] execute model failed"),
         (f"{BAR}[ERROR] load model failed\n[ERROR] Sample process failed\n", "[ERROR] load model failed"),
         ("[INFO] a\nTraceback\nOverflowError: get list part failed\n", "OverflowError: get list part failed"),
         ("usage: x\nx: error: argument -m: path:/a is illegal\n", "x: error: argument -m: path:/a is illegal"),
@@ -71,6 +86,8 @@ def test_a_device_that_does_not_exist_is_said_first() -> None:
         ("UnboundLocalError: cannot access local variable 'aclruntime_version'", "setuptools<82", "log"),
         ("OverflowError: file count under directory: in is over 100000!", "--layout packed", "log"),
         ("ImportError: libascendcl.so: cannot open", "set_env.sh", "log"),
+        (MSAME_INIT, "make doctor", "npu-smi info -m"),
+        (MSAME_GOES_ON, "plog", "manifest"),
         ("what?", "the log has all of its output", "plog"),
     ],
 )

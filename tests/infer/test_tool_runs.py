@@ -12,14 +12,17 @@ from typing import List
 
 import pytest
 
+from clip2om.infer.delegate import _check_ended
 from clip2om.infer.engines.base import Options
 from clip2om.infer.engines.msame import MsameEngine
 from clip2om.infer.engines.tool import Stage
 from clip2om.infer.staging import Part
-from clip2om.infer.tool_runs import run_parts
+from clip2om.infer.tool_runs import Ended, run_parts
+from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.records import CompiledRecord
 from tests.command import refused
 from tests.infer.npu import Npu
+from tests.infer.test_tool_failure import BAR
 
 # A tool that starts a process of its own, as a Pool or a Manager is, and notes both.
 _TOOL = """
@@ -148,3 +151,11 @@ def test_the_device_that_fails_is_named(npu: Npu) -> None:
     npu.build().knobs.update(devices=2, devices_taken="1")
     refused(npu.infer("--engine", "ais_bench", "--devices", "0,1"), "has not done its work on device 1")
     assert npu.violations() == []
+
+
+def test_a_tool_that_was_killed_is_said_to_have_been(record: CompiledRecord, tmp_path: Path) -> None:
+    tool = _Tool(record, [0], [-signal.SIGKILL])
+    run = Ended(Stage(tmp_path, "", "", "", 1, 1, 4, 0), Part(Stage(tmp_path, "", "", "", 1, 1, 4, 0), []), "", -9, BAR)
+    with pytest.raises(RequestError, match="killed by SIGKILL") as caught:
+        _check_ended(tool, run, tmp_path / "log")
+    assert "Processing" not in str(caught.value)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import time
-from typing import Optional
+from typing import Iterator, Optional
 
 from _cann_sim import errors, state
 from _cann_sim.call import api
@@ -80,11 +82,23 @@ def _find(handle: int, what: str) -> Stream:
 
 def _synchronize(stream: Stream, seconds: Optional[float]) -> None:
     clock = stream.clock
-    if not stream.wait(stream.submitted, seconds):
+    with _inside_c():
+        idle = stream.wait(stream.submitted, seconds)
+    if not idle:
         raise AclError(errors.STREAM_TIMEOUT, f"EE1002: stream {stream.handle:#x} timed out")
     with state.process.lock:
         state.process.ledger.settle(clock)
     stream.raise_failure()
+
+
+@contextlib.contextmanager
+def _inside_c() -> Iterator[None]:
+    """Be a call into C: no handler of Python's runs before it has returned."""
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 @api("acl.rt.synchronize_device")

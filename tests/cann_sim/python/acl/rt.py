@@ -2,6 +2,8 @@
 
 # ruff: noqa: F401 - the public functions of the module, written in the private ones
 
+from _cann_sim import knobs as _knobs
+
 from acl._callback import launch_callback, process_report, subscribe_report, unsubscribe_report
 from acl._device import (
     create_context,
@@ -51,3 +53,6 @@ from acl._stream import (
     synchronize_stream,
     synchronize_stream_with_timeout,
 )
+
+if not _knobs.flag("TIMEOUTS", True):
+    del synchronize_stream_with_timeout, synchronize_event_with_timeout
