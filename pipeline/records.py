@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Type, TypeVar
+from typing import Annotated, Any, Dict, List, Optional, Tuple, Type, TypeVar
 
 from clip2om.pipeline.artifact import PathLike, digest_of, read_json, write_json
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.tensor import TensorSpec
-from clip2om.pipeline.typed import from_dict, to_dict
+from clip2om.pipeline.typed import Distinct, FileName, Rule, from_dict, to_dict
 
 VERSION = 1
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class GraphRecord:
     """
 
     format: str
-    file: str
+    file: FileName
     sha256: str
     card: str
     card_digest: str
@@ -90,7 +90,7 @@ class CompiledRecord:
     """
 
     format: str
-    files: Dict[str, str]
+    files: Dict[FileName, str]
     card: str
     soc: str
     batch: int
@@ -200,10 +200,19 @@ class Throughput:
 class ScoreFile:
     """One result file: output ``index`` of the batch file ``source``."""
 
-    name: str
-    source: str
+    name: FileName
+    source: FileName
     index: int
     sha256: str
+
+
+def _name(file: ScoreFile) -> str:
+    return file.name
+
+
+def _is_named_after_source(file: ScoreFile) -> bool:
+    """True for the name that :class:`infer.scores.ScoreFolder` gives: no result may be taken for another batch's."""
+    return Path(file.name).stem == f"{Path(file.source).stem}_{file.index}"
 
 
 @dataclass(frozen=True)
@@ -227,7 +236,10 @@ class Summary:
     manifest_sha256: str
     fingerprint: str
     outputs: List[TensorSpec]
-    files: List[ScoreFile]
+    files: Annotated[
+        List[Annotated[ScoreFile, Rule(_is_named_after_source, "a result named after its batch and output")]],
+        Distinct(_name, "name"),
+    ]
     throughput: Optional[Throughput]
     latency_ms: List[float] = field(default_factory=list)
     start_ms: List[float] = field(default_factory=list)
