@@ -31,6 +31,14 @@ class Rule:
     words: str
 
 
+class Checked:
+    """A dataclass whose fields must fit together."""
+
+    def contradiction(self) -> str:
+        """Return what is impossible about it, empty where nothing is."""
+        raise NotImplementedError
+
+
 @dataclasses.dataclass(frozen=True)
 class Distinct:
     """No two items of a list agree in ``of``; ``words`` say in what."""
@@ -73,7 +81,11 @@ def from_dict(cls: Type[T], data: object, where: object, trail: str = "") -> T:
             values[name] = _value(hint, data[name], where, f"{trail}.{name}" if trail else name)
         elif required:
             raise RequestError(f"key {_join(trail, name)!r} is missing, expected {_name(hint)}", where)
-    return cls(**values)
+    made = cls(**values)
+    wrong = made.contradiction() if isinstance(made, Checked) else ""
+    if wrong:
+        raise RequestError(f"{trail or 'the top level'} {wrong}", where)
+    return made
 
 
 def to_dict(value: Any) -> Any:
