@@ -125,6 +125,11 @@ def _warn_cards(job: Job, console: Console) -> None:
         console.warn(f"the batches were made with card {job.manifest.card}, the model with {job.record.card}")
     if job.record.transform_digest not in ("", job.manifest.transform_digest):
         console.warn("the batches were made with another transform than the model's card has: expect wrong answers")
+    if not job.record.labels_digest:
+        console.warn(
+            "nobody has said in which order the model's classes are: that of the batches' annotation is taken; "
+            "name the list of the training with --set dataset.labels=NAME when you convert"
+        )
 
 
 def _carry_out(job: Job, engine: Backend, output: Path, options: RunOptions, console: Console) -> int:

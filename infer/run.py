@@ -82,6 +82,7 @@ def describe(job: Job, engine: Backend) -> Summary:
         outputs=job.outputs,
         files=[],
         throughput=None,
+        labels_digest=job.record.labels_digest or job.manifest.labels_digest,
     )
 
 

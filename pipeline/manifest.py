@@ -137,6 +137,7 @@ class Manifest:
         labels: Class names in class order.
         expected: Videos of the subset: scored + skipped = expected.
         versions: Decoding libraries and their versions.
+        labels_digest: Digest of the class names in class order: the card's where it has some, else ``labels``.
     """
 
     card: str
@@ -155,6 +156,7 @@ class Manifest:
     videos: List[Video]
     skipped: List[Skipped]
     versions: Dict[str, str]
+    labels_digest: str = ""
 
     @property
     def clips(self) -> int:

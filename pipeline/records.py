@@ -45,6 +45,7 @@ class GraphRecord:
         card: Name of the model card.
         card_digest: Digest of the card sections that the export depends on.
         transform_digest: Digest of the transform that the network was trained with, to compare with that of batches.
+        labels_digest: Digest of the class names in the order of the outputs; empty where nobody has said it.
         checkpoint_sha256: Digest of the checkpoint.
         versions: Tool name to version.
         parity: Comparison with the framework, on an input other than the export's example.
@@ -63,6 +64,7 @@ class GraphRecord:
     versions: Dict[str, str]
     parity: Parity
     transform_digest: str = ""
+    labels_digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class CompiledRecord:
     transform_digest: str = ""
     host: Dict[str, Any] = field(default_factory=dict)
     calibration: Optional[Calibrated] = None
+    labels_digest: str = ""
 
     @property
     def file(self) -> str:
@@ -246,6 +249,7 @@ class Summary:
     options: Dict[str, Any] = field(default_factory=dict)
     host: Dict[str, Any] = field(default_factory=dict)
     observed: Dict[str, Any] = field(default_factory=dict)
+    labels_digest: str = ""
 
 
 _KINDS = {GraphRecord: "graph", CompiledRecord: "compiled", Summary: "scores"}
