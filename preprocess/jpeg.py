@@ -6,6 +6,7 @@ import functools
 import importlib
 import io
 import os
+import warnings
 from typing import Any, Optional
 
 import numpy as np
@@ -18,6 +19,9 @@ from clip2om.preprocess.frames import Frame, to_rgb
 # What frames are kept in. Others are not even looked at: Pillow would start Ghostscript for an EPS file.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
 _MOST_BYTES = 1 << 28
+# Pillow would only warn, on the terminal, up to twice its limit.
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 # The kernels may read past the last pixel by less than this.
 _SLACK = 64
 # Stands in the first segments of a JPEG file.
