@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import zipfile
@@ -78,7 +79,7 @@ def load_npz(path: Path, names: Optional[Collection[str]] = None) -> Dict[str, n
         except (NoArrayError, MemoryError):
             raise
         except OSError as error:
-            if error.errno is not None:
+            if error.errno not in (None, errno.EINVAL):  # a directory that points before the beginning
                 raise
             raise NoArrayError(last_line(error)) from None
         except Exception as error:  # zlib, lzma and zipfile have errors of their own

@@ -179,7 +179,7 @@ def _check_distinct(items: Any, rule: Distinct, where: object, key: str) -> None
 def _sequence(hint: Any, value: Any, where: object, key: str) -> Any:
     args = get_args(hint)
     if args == tuple(map(type, value)) and get_origin(hint) is tuple:
-        return tuple(value)
+        return tuple(_bounded(item, where, key) for item in value)
     if get_origin(hint) is list:
         return [_value(args[0], item, where, f"{key}[{index}]") for index, item in enumerate(value)]
     if len(args) == 2 and args[1] is Ellipsis:

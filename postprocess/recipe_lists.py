@@ -211,7 +211,7 @@ def _entries(data: Any, path: Path) -> Dict[str, List[str]]:
             str(number): [str(clip["file_name"]) for clip in sorted(clips, key=lambda clip: int(clip["idx"]))]
             for number, clips in data.items()
         }
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         ordered = {}
     if not ordered or not all(ordered.values()):
         raise RequestError("is JSON of another shape; expected {video number: [{'file_name': ..., 'idx': ...}]}", path)

@@ -68,6 +68,8 @@ def read_result(path: Path, shape: Shape) -> Tuple[np.ndarray, str]:
     elif ending == ".txt":
         array = _from_text(data, path)
     else:
+        if len(data) != shape.nbytes:
+            raise RequestError(f"holds {len(data)} bytes, expected {shape.nbytes} ({shape})", path, _TODO)
         array = np.frombuffer(data, shape.dtype)
     if array.size != shape.rows * shape.columns:
         raise RequestError(

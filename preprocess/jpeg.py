@@ -21,6 +21,8 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
 _MOST_BYTES = 1 << 28
 # Pillow would only warn, on the terminal, up to twice its limit.
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+# What it finds odd in a file is no concern of the person at the terminal: the file is used, or its reason is told.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 # The kernels may read past the last pixel by less than this.
 _SLACK = 64
