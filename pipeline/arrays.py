@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import warnings
 import zipfile
 from pathlib import Path
 from typing import BinaryIO, Collection, Dict, Optional
@@ -33,14 +34,18 @@ def read_npy(stream: BinaryIO, size: int) -> np.ndarray:
         reader = _READERS.get(np.lib.format.read_magic(stream))
         if reader is None:
             raise NoArrayError("of an unknown version")
-        shape, _, dtype = reader(stream)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a header as Python 2 wrote it
+            shape, _, dtype = reader(stream)
         if dtype.hasobject:
             raise NoArrayError("it holds Python objects, which are not read")
         claimed = math.prod(shape) * dtype.itemsize
         if claimed != size - stream.tell() or min(shape, default=0) < 0:
             raise NoArrayError(f"its header claims {claimed} bytes, {size - stream.tell()} follow")
         stream.seek(0)
-        return np.lib.format.read_array(stream, allow_pickle=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return np.lib.format.read_array(stream, allow_pickle=False)
     except (NoArrayError, MemoryError):
         raise
     except Exception as error:  # a damaged header makes the parser of Python's literals raise anything

@@ -207,6 +207,28 @@ def folder_lock(folder: PathLike) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def clean_folder(folder: PathLike) -> Iterator[None]:
+    """Clear away what killed runs left in a folder in which several may write whole files at the same time.
+
+    No lock file is left in it: the folder itself is locked, where its file system can do that.
+    """
+    import fcntl
+
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # Whoever is alone here clears away; who is not, or cannot know, leaves everything as it is.
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove_partials(folder)
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

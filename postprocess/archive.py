@@ -136,9 +136,17 @@ def _load(path: Path) -> Dict[str, Any]:
     except NoArrayError as error:
         raise RequestError(f"is not an archive of scores ({error})", path, _TODO) from None
     for name in ("video_ids", "labels"):
-        if found[name].dtype.kind != "U" or found[name].ndim != 1:
+        if found[name].ndim != 1 or not _is_text(found[name]):
             raise RequestError(f"is not an archive of scores ({name} is no list of texts)", path, _TODO)
     return found
+
+
+def _is_text(array: np.ndarray) -> bool:
+    """True for texts of whole characters: NumPy keeps whatever 32 bits there are."""
+    if array.dtype.kind != "U" or array.dtype.itemsize == 0:
+        return False
+    codes = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="))).view(np.uint32)
+    return not ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any()
 
 
 def _zip(members: Dict[str, np.ndarray]) -> bytes:
