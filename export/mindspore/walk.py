@@ -129,7 +129,8 @@ def _tensor(data: mmap.mmap, span: Span) -> _Entry:
 
 
 def _packed(data: mmap.mmap, span: Span) -> List[int]:
-    found, at = [], span[0]
+    found: List[int] = []
+    at = span[0]
     while at < span[1] and len(found) <= _MOST_DIMS:
         value, at = _varint(data, at, span[1])
         found.append(value)
