@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
 from typing import Any, Callable
 
@@ -10,6 +11,7 @@ import pytest
 
 from clip2om.infer.journal import Journal as ScoreJournal
 from clip2om.pipeline.artifact import folder_lock, remove_partials
+from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.manifest import read_manifest
 from clip2om.pipeline.records import Summary, read_record
@@ -104,3 +106,21 @@ def test_folders_are_no_leftovers_of_ours(tmp_path: Path) -> None:
     (tmp_path / ".partial-link").symlink_to(tmp_path)
     remove_partials(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [".partial-folder"]
+
+
+@pytest.mark.parametrize(
+    "text", ["\u202eevil", "\u2066x\u2069", "a\u2028b", "\u200fz", "\ufeffq", "\x9b31m", "\x1b[31m"]
+)
+def test_no_name_turns_or_ends_a_line(text: str) -> None:
+    out = StringIO()
+    console = Console("stage", out=out, err=out)
+    console.table(["class", "top-1"], [[text, "1"], ["x" * 5000, "2"]])
+    console.warn(f"skipped {text}")
+    shown = out.getvalue()
+    assert all(sign.isprintable() for sign in shown.replace("\n", ""))
+    assert max(map(len, shown.split("\n"))) < 80
+
+
+def test_error_lines_are_bounded() -> None:
+    line = RequestError("v" * 5000, "w" * 5000, "t" * 5000).line()
+    assert len(line) < 1700 and line.startswith("www") and line.endswith("ttt")
