@@ -121,6 +121,7 @@ DEVELOPER = (
     Command(
         "bench", "every row of docs/benchmarks.md beside its baseline; needs an idle machine", table.BENCH, EVERYWHERE
     ),
+    Command("torture", "100,000 damaged files against every reader, 300 kills; an hour", (), EVERYWHERE),
     Command("docs", "docs/models.md from the cards, docs/commands.md from this table", (), EVERYWHERE),
     Command("lint", "ruff and mypy", (), EVERYWHERE),
     Command("browser", "Chromium from the system's packages, for the tests of the pages", (), EVERYWHERE),

@@ -44,6 +44,8 @@ def perform(command: Command, values: Values) -> int:
         return 0
     if name == "browser":
         return install(_BROWSER, "chromedriver", "the tests of the pages")
+    if name == "torture":
+        return _python(values, "torch-all", ["-m", "tests.hostile"])
     return {"bench": _bench, "docs": _docs, "lint": _lint}[name](values)
 
 

@@ -188,7 +188,8 @@ INFER = (
     Option("STREAMS", "N", "batches computed at the same time", _to("--streams", *_INFERS), positive, remembered=True),
     Option("REQUESTS", "N", "batches in flight", _to("--requests", *_INFERS), positive, remembered=True),
     Option("WARMUP", "N", "batches before the clock starts", _to("--warmup", "infer", "stream"), count),
-    Option("VERIFY", "", "compare every batch with its SHA-256", _to("--verify", "infer")),
+    Option("VERIFY", "", "compare every batch with its SHA-256, as is done anyway", _to("--verify", "infer")),
+    Option("NO_VERIFY", "", "do not compare batches with their SHA-256", _to("--no-verify", "preprocess", "infer")),
     Option("LOOP", "N", "only measure: all batches N times, no scores", _to("--loop", "infer"), positive),
     Option(
         "OUTPUT_FORMAT",

@@ -60,13 +60,13 @@ def read_model(openvino: Any, request: ConvertRequest) -> Any:
     """
     from openvino import frontend
 
-    # The frontends' own errors share no base class, neither with each other nor with the other readers'.
-    refusals = tuple(kind for name, kind in vars(frontend).items() if name.endswith("Failure"))
     try:
         if request.record.format == "pb":
             return _read_frozen(frontend.FrontEndManager(), request)
         return openvino.Core().read_model(str(request.graph))
-    except (RuntimeError, *refusals) as error:
+    except (RequestError, MemoryError):
+        raise
+    except Exception as error:  # the frontends' errors share no base class, and names may be no UTF-8
         raise RequestError(f"OpenVINO cannot read it ({last_line(error)})", request.graph, "export it again") from None
 
 
@@ -124,12 +124,11 @@ def fix_batch(openvino: Any, model: Any, request: ConvertRequest) -> None:
     Raises:
         RequestError: it does; the model is then of no further use.
     """
-    shapes = {spec.name: openvino.PartialShape(list(spec.shape)) for spec in request.inputs}
     found = ""
     try:
-        model.reshape(shapes)
+        model.reshape({spec.name: openvino.PartialShape(list(spec.shape)) for spec in request.inputs})
         found = _difference(model.inputs, request.inputs) or _difference(model.outputs, request.outputs)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, UnicodeError) as error:
         found = last_line(error)
     if found:
         raise RequestError(

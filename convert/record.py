@@ -50,4 +50,5 @@ def describe(request: ConvertRequest, chosen: Format, tool: str, files: Dict[str
         atc_command=recorded_command(request),
         transform_digest=request.record.transform_digest,
         calibration=request.calibration.facts if request.calibration else None,
+        labels_digest=request.labels_digest,
     )

@@ -30,6 +30,7 @@ class ConvertRequest:
         gears: Batch sizes of one .om with dynamic batch, ascending; empty for a fixed batch.
         atc: How to call ATC; None where something else compiles.
         calibration: Clips to quantize with; None for a model in the graph's own precision.
+        labels_digest: Of the class names in the order of the outputs: the graph's, else the card's.
     """
 
     graph: Path
@@ -39,6 +40,7 @@ class ConvertRequest:
     gears: Tuple[int, ...] = ()
     atc: Optional[AtcOptions] = None
     calibration: Optional[Calibration] = None
+    labels_digest: str = ""
 
     @property
     def inputs(self) -> List[TensorSpec]:
@@ -88,7 +90,8 @@ def read_graph(card: Card, folder: Path) -> Tuple[Path, GraphRecord]:
 
 def cpu_request(card: Card, graph: Path, record: GraphRecord, soc: str, batch: Optional[int]) -> ConvertRequest:
     """Return the conversion for the CPU, its batch size settled: as asked, else the graph's, else the card's."""
-    return ConvertRequest(graph, record, soc, batch or _default_batch(card, record))
+    chosen = batch or _default_batch(card, record)
+    return ConvertRequest(graph, record, soc, chosen, labels_digest=_labels_of(card, graph, record))
 
 
 def atc_request(
@@ -106,9 +109,8 @@ def atc_request(
         RequestError: the graph has a fixed batch size other than the one asked for, or gears were asked of it;
             --out-nodes names an unknown output.
     """
-    request = ConvertRequest(
-        graph, record, soc, gears[-1] if gears else batch or _default_batch(card, record), gears, options
-    )
+    chosen = gears[-1] if gears else batch or _default_batch(card, record)
+    request = ConvertRequest(graph, record, soc, chosen, gears, options, labels_digest=_labels_of(card, graph, record))
     kept_outputs(options, record)
     fixed = {spec.name: spec.batch for spec in record.inputs if spec.batch != DYNAMIC}
     for name, own in fixed.items():
@@ -125,6 +127,22 @@ def atc_request(
                 f"export with --batch {request.batch} or --dynamic-batch, or convert with --batch {own}",
             )
     return request
+
+
+def _labels_of(card: Card, graph: Path, record: GraphRecord) -> str:
+    """Return the digest of the model's class names.
+
+    Raises:
+        RequestError: the graph was exported for other names, or for another order of them, than the card has.
+    """
+    own = card.labels_digest()
+    if record.labels_digest and own and record.labels_digest != own:
+        raise RequestError(
+            f"was exported for another list of classes than card {card.name} has now",
+            graph,
+            "convert with the --set dataset.labels=NAME of the export, or export again",
+        )
+    return record.labels_digest or own
 
 
 def _default_batch(card: Card, record: GraphRecord) -> int:

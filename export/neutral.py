@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Dict, List, Mapping, Tuple
 
 import numpy as np
 
+from clip2om.pipeline.arrays import NoArrayError, load_npz
 from clip2om.pipeline.artifact import replacing
 from clip2om.pipeline.errors import RequestError
 
@@ -20,14 +20,17 @@ def read_arrays(path: Path) -> Tuple[State, List[str]]:
     Raises:
         RequestError: not a .npz, damaged, or holding Python objects instead of numbers.
     """
-    if not zipfile.is_zipfile(path):
-        raise RequestError("is not a .npz of weights, or cut short", path, "check the file")
     try:
-        with np.load(path, allow_pickle=False) as content:
-            return {name: content[name] for name in content.files}, []
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        reason = "holds Python objects, which are not read" if "Object arrays" in str(error) else "is a damaged .npz"
-        raise RequestError(reason, path, "make it again with python -m export.checkpoint") from None
+        return load_npz(path), []
+    except NoArrayError as error:
+        if "Python objects" in str(error):
+            raise RequestError(
+                "holds Python objects, which are not read", path, "make it again with python -m export.checkpoint"
+            ) from None
+        if "not a zip file" in str(error):
+            raise RequestError("is not a .npz of weights, or cut short", path, "check the file") from None
+        todo = "make it again with python -m export.checkpoint"
+        raise RequestError(f"is a damaged .npz ({error})", path, todo) from None
 
 
 def write_arrays(state: Mapping[str, np.ndarray], path: Path) -> List[str]:

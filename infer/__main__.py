@@ -61,7 +61,8 @@ def make_parser() -> argparse.ArgumentParser:
     add("--warmup", type=count, default=1, metavar="N", help="batches per request before the clock starts (default: 1)")
     add("--loop", type=positive, metavar="N", help="only measure: all batches N times, no scores, benchmark.json")
     add("--output-format", choices=("bin", "npy", "txt"), default="bin", help="of the score files (default: bin)")
-    add("--verify", action="store_true", help="compare every batch with its SHA-256 in the manifest")
+    add("--verify", dest="verify", action="store_true", default=True, help=argparse.SUPPRESS)
+    add("--no-verify", dest="verify", action="store_false", help="do not compare batches with the manifest's SHA-256")
     add("--force", action="store_true", help="score again what is up to date")
     return parser
 
@@ -124,6 +125,11 @@ def _warn_cards(job: Job, console: Console) -> None:
         console.warn(f"the batches were made with card {job.manifest.card}, the model with {job.record.card}")
     if job.record.transform_digest not in ("", job.manifest.transform_digest):
         console.warn("the batches were made with another transform than the model's card has: expect wrong answers")
+    if not job.record.labels_digest:
+        console.warn(
+            "nobody has said in which order the model's classes are: that of the batches' annotation is taken; "
+            "name the list of the training with --set dataset.labels=NAME when you convert"
+        )
 
 
 def _carry_out(job: Job, engine: Backend, output: Path, options: RunOptions, console: Console) -> int:
@@ -135,7 +141,7 @@ def _carry_out(job: Job, engine: Backend, output: Path, options: RunOptions, con
     if options.loops:
         show(benchmark(job, engine, output, options, console), console, benchmark=True)
         return 0
-    if not options.force and find_current(job, engine, output, options.format) is not None:
+    if not options.force and find_current(job, engine, output, options) is not None:
         console.say(f"up to date: {output}")
         return 0
     summary = run_job(job, engine, output, options, console)

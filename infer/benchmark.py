@@ -12,6 +12,7 @@ from clip2om.infer.groups import Group
 from clip2om.infer.job import Job
 from clip2om.infer.journal import Entry
 from clip2om.infer.measure import throughput, work_of
+from clip2om.infer.reader import verify_files
 from clip2om.infer.run import RunOptions, describe, host_facts, option_facts, ran_on
 from clip2om.infer.task import Hooks, Task
 from clip2om.pipeline.artifact import folder_lock, write_json
@@ -33,7 +34,10 @@ def benchmark(job: Job, engine: Backend, output: Path, options: RunOptions, cons
         RequestError: the engine cannot load or run the model, a batch cannot be used, another run writes here.
     """
     with folder_lock(output):
-        task = Task(job, job.groups * options.loops, None, options.warmup, options.verify)
+        # Before the clock starts: what is measured is the engine.
+        if options.verify:
+            verify_files(job.batches, job.manifest.files)
+        task = Task(job, job.groups * options.loops, None, options.warmup, verify=False)
         outcome = carry_out(engine, task, Hooks(_nothing, _discard, console))
         work, clock = work_of(job.manifest, job.groups, options.loops), outcome.clock
         figures = throughput(work, clock, outcome.warmup, 0, options.loops)

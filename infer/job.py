@@ -64,6 +64,7 @@ def load_job(compiled: Path, batches: Path) -> Job:
     feed = feed_spec(manifest, model_input)
     check_feed(model_input, feed, compiled / record.file, batches)
     _check_gear(record, feed.batch, compiled / record.file)
+    _check_labels(record, manifest, compiled, batches)
     _check_files(batches, manifest)
     groups = make_groups(manifest, feed.batch // manifest.tensor.batch)
     if feed.batch != manifest.tensor.batch:
@@ -102,6 +103,16 @@ def _check_gear(record: CompiledRecord, batch: int, model: Path) -> None:
             f"was compiled for batches of {sizes}, these hold {batch}",
             model,
             f"preprocess with --batch {record.batch}, or convert with a --dynamic-batch that lists {batch}",
+        )
+
+
+def _check_labels(record: CompiledRecord, manifest: Manifest, compiled: Path, batches: Path) -> None:
+    """Refuse batches whose class numbers say something else than the model's: every answer would look wrong."""
+    if record.labels_digest and manifest.labels_digest and record.labels_digest != manifest.labels_digest:
+        raise RequestError(
+            "the classes that the batches were labelled with are others than the model's, or in another order",
+            f"{batches} against {compiled / record.file}",
+            "preprocess with the card and the --set dataset.labels=NAME that the model was converted with",
         )
 
 

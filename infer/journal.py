@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
-from clip2om.pipeline.artifact import write_text
+from clip2om.pipeline.artifact import parse_json, read_journal, write_text
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.records import ScoreFile
 from clip2om.pipeline.typed import from_dict, to_dict
@@ -54,11 +54,9 @@ class Journal:
 
     def read(self) -> Optional[Progress]:
         """Return what an earlier run left, up to the line it was writing when it was killed; None without a journal."""
-        try:
-            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
-        except FileNotFoundError:
+        if not self._path.is_file():
             return None
-        values = _parse(lines)
+        values = _parse(read_journal(self._path), self._path)
         try:
             progress = Progress(from_dict(Identity, next(values, None), self._path))
             for value in values:
@@ -78,11 +76,11 @@ class Journal:
             stream.write(_line(entry))
 
 
-def _parse(lines: List[str]) -> Any:
+def _parse(lines: List[str], path: Path) -> Iterator[Any]:
     for line in lines:
         try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
+            yield parse_json(line, path, "")
+        except RequestError:
             return
 
 

@@ -7,7 +7,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Deque, Generator, Iterable
+from typing import BinaryIO, Callable, Deque, Generator, Iterable
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from clip2om.infer.groups import Group
 from clip2om.pipeline.artifact import sha256_file
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.manifest import BatchFile
+from clip2om.pipeline.opening import open_regular
 from clip2om.pipeline.tensor import TensorSpec
 
 # One alone cannot keep up with a fast device: a batch may be tens of megabytes.
@@ -40,7 +41,7 @@ class BatchReader:
     folder: Path
     file: TensorSpec
     feed: TensorSpec
-    verify: bool = False
+    verify: bool = True
     allocate: Callable[[TensorSpec], np.ndarray] = _allocate
 
     def read(self, group: Group) -> np.ndarray:
@@ -58,8 +59,8 @@ class BatchReader:
 
     def _fill(self, view: memoryview, file: BatchFile) -> None:
         path = self.folder / file.name
-        with open(path, "rb") as stream:
-            count = stream.readinto(view)
+        with open_regular(path) as stream:
+            count = _fill_from(stream, view)
             if count != len(view) or stream.read(1):
                 raise RequestError(
                     f"was changed while it was read, {self.file} takes {len(view)} bytes",
@@ -68,6 +69,17 @@ class BatchReader:
                 )
         if self.verify:
             _verify(view, file, path)
+
+
+def _fill_from(stream: BinaryIO, view: memoryview) -> int:
+    """Read until the view is full or the file ends, and return the number of bytes."""
+    done = 0
+    while done < len(view):
+        count = stream.readinto(view[done:])  # type: ignore[attr-defined]
+        if not count:
+            break
+        done += count
+    return done
 
 
 def _verify(view: memoryview, file: BatchFile, path: Path) -> None:
@@ -83,10 +95,23 @@ def verify_file(path: Path, file: BatchFile) -> None:
     _compare(sha256_file(path), file, path)
 
 
+def verify_files(folder: Path, files: Iterable[BatchFile]) -> None:
+    """Compare the SHA-256 of batch files with the manifest's, several at a time.
+
+    Raises:
+        RequestError: one differs.
+    """
+    with ThreadPoolExecutor(_READERS) as pool:
+        for _ in pool.map(lambda file: verify_file(folder / file.name, file), files):
+            pass
+
+
 def _compare(found: str, file: BatchFile, path: Path) -> None:
     if found != file.sha256:
         raise RequestError(
-            f"has SHA-256 {found[:12]}..., the manifest says {file.sha256[:12]}...", path, "preprocess again"
+            f"has SHA-256 {found[:12]}..., the manifest says {file.sha256[:12]}...",
+            path,
+            "preprocess again: it makes anew what was altered",
         )
 
 

@@ -12,6 +12,7 @@ from clip2om.infer.groups import Group
 from clip2om.infer.job import Job
 from clip2om.infer.journal import Entry, Identity, Journal, Progress
 from clip2om.infer.measure import throughput, work_of
+from clip2om.infer.reader import verify_files
 from clip2om.infer.scores import SUMMARY, ScoreFolder
 from clip2om.infer.task import Hooks, Outcome, Task
 from clip2om.pipeline import ascend_host, facts
@@ -26,18 +27,24 @@ class RunOptions:
     """What the user chose for a run, besides the engine's options."""
 
     warmup: int = 1
-    verify: bool = False
+    verify: bool = True
     force: bool = False
     loops: int = 0
     format: str = "bin"
 
 
-def find_current(job: Job, engine: Backend, output: Path, form: str = "bin") -> Optional[Summary]:
-    """Return the summary of an earlier run that did all of ``job``, or None; the engine is not opened."""
+def find_current(job: Job, engine: Backend, output: Path, options: RunOptions) -> Optional[Summary]:
+    """Return the summary of an earlier run that did all of ``job``, or None; the engine is not opened.
+
+    Raises:
+        RequestError: a batch is no longer what was scored.
+    """
     former = find_record(output / SUMMARY, Summary)
-    if former is not None and _folder(job, output, form).is_current(describe(job, engine), former):
-        return former
-    return None
+    if former is None or not _folder(job, output, options.format).is_current(describe(job, engine), former):
+        return None
+    if options.verify:
+        verify_files(job.batches, job.manifest.files)
+    return former
 
 
 def run(job: Job, engine: Backend, output: Path, options: RunOptions, console: Console) -> Summary:
@@ -52,6 +59,8 @@ def run(job: Job, engine: Backend, output: Path, options: RunOptions, console: C
     with folder_lock(output):
         remove_partials(output)
         task = _Run(job, engine, output, options, console)
+        if options.verify:
+            task.verify_kept()
         summary = task.score() if task.todo else task.adopt()
         write_record(output / SUMMARY, summary)
     return summary
@@ -73,6 +82,7 @@ def describe(job: Job, engine: Backend) -> Summary:
         outputs=job.outputs,
         files=[],
         throughput=None,
+        labels_digest=job.record.labels_digest or job.manifest.labels_digest,
     )
 
 
@@ -107,6 +117,15 @@ class _Run:
         self._entries: Dict[str, Entry] = {entry.key: entry for entry in kept}
         self._kept = len(kept)
         self.todo: List[Group] = [group for group in job.groups if group.key not in self._entries]
+
+    def verify_kept(self) -> None:
+        """Compare with the manifest what is not going to be read, because its results are kept.
+
+        Raises:
+            RequestError: a batch is not the manifest's.
+        """
+        kept = [file for group in self._job.groups if group.key in self._entries for file in group.files]
+        verify_files(self._job.batches, kept)
 
     def score(self) -> Summary:
         """Open the engine and run what is to do."""

@@ -18,6 +18,7 @@ from clip2om.pipeline.records import ScoreFile, Summary
 
 SUMMARY = "summary.json"
 FORMATS = ("bin", "npy", "txt")
+_ENDINGS = tuple(f".{form}" for form in FORMATS)
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,10 @@ class ScoreFolder:
         ]
 
     def withdraw(self, owned: Set[str]) -> None:
-        """Delete the summary, then result files that earlier runs wrote; a name with a folder in it is not ours."""
+        """Delete the summary, then result files that earlier runs wrote: names from records, and so plain ones."""
         (self.path / SUMMARY).unlink(missing_ok=True)
         for name in owned:
-            if Path(name).name == name:
+            if name.endswith(_ENDINGS):
                 (self.path / name).unlink(missing_ok=True)
 
     def is_current(self, wanted: Summary, former: Summary) -> bool:

@@ -238,6 +238,11 @@ class Card:
         lines = (line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
         return [line for line in lines if line]
 
+    def labels_digest(self) -> str:
+        """Return the SHA-256 of the class names in class order; empty where the annotation brings its own."""
+        labels = self.labels()
+        return digest_of(labels) if labels else ""
+
     def resolve(self, path: str) -> Path:
         """Return a path of the card: as it is if absolute, else below the current folder.
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.frame_names import is_frame_format
 from clip2om.pipeline.naming import is_plain_name
 from clip2om.pipeline.tensor import DTYPES
 
+# Of clips, frames, pixels of a side, classes: more than any of them has, and what a plan still can be made of.
+_MOST = 1 << 16
+# In one batch, 32 GB of float32.
+_MOST_VALUES = 1 << 33
 _CHOICES = {
     "model.framework": ("pytorch", "tensorflow", "paddle", "mindspore"),
     "model.shortcut": ("A", "B"),
@@ -38,6 +44,25 @@ def check(card: Card) -> None:
         value = getattr(getattr(card, section), name)
         if value not in choices:
             raise RequestError(f"{key} is {value!r}, expected one of: {', '.join(choices)}", card.path)
+    _check_sizes(card)
+    for key, name in (("name", card.dataset.name), ("labels", card.dataset.labels)):
+        if not is_plain_name(name) and (name or key == "name"):
+            raise RequestError(f"dataset.{key} is {name!r}, expected a plain name", card.path)
+    if not is_frame_format(card.dataset.frame_name):
+        raise RequestError(
+            f"dataset.frame_name is {card.dataset.frame_name!r}, expected a name such as image_{{:05d}}.jpg", card.path
+        )
+    if card.export.softmax and card.scores.activation == "softmax":
+        raise RequestError(
+            "export.softmax and scores.activation softmax are the same step twice",
+            card.path,
+            "--set scores.activation=none, or --set export.softmax=false",
+        )
+    _check_clips(card)
+    _check_shapes(card)
+
+
+def _check_sizes(card: Card) -> None:
     positive = {
         "model.classes": card.model.classes,
         "input.batch": card.input.batch,
@@ -53,22 +78,14 @@ def check(card: Card) -> None:
     if card.transform.rule in ("box", "stretch"):
         positive["transform.long"] = card.transform.long
     for key, value in positive.items():
-        if value < 1:
-            raise RequestError(f"{key} is {value}, expected 1 or more", card.path)
-    if not is_plain_name(card.dataset.name):
-        raise RequestError(f"dataset.name is {card.dataset.name!r}, expected a plain name", card.path)
-    if not is_frame_format(card.dataset.frame_name):
-        raise RequestError(
-            f"dataset.frame_name is {card.dataset.frame_name!r}, expected a name such as image_{{:05d}}.jpg", card.path
-        )
-    if card.export.softmax and card.scores.activation == "softmax":
-        raise RequestError(
-            "export.softmax and scores.activation softmax are the same step twice",
-            card.path,
-            "--set scores.activation=none, or --set export.softmax=false",
-        )
-    _check_clips(card)
-    _check_shapes(card)
+        if not 1 <= value <= _MOST:
+            raise RequestError(
+                f"{key} is {value}, expected {'1 or more' if value < 1 else f'at most {_MOST}'}", card.path
+            )
+    if min(card.clips.max_clips, card.clips.seed, card.dataset.first_frame) < 0:
+        raise RequestError("clips.max_clips, clips.seed and dataset.first_frame are 0 or more", card.path)
+    if math.prod(card.input.shape) * card.input.batch > _MOST_VALUES:
+        raise RequestError(f"a batch has more than {_MOST_VALUES} values: check input.batch and clips", card.path)
 
 
 def _check_clips(card: Card) -> None:

@@ -13,7 +13,11 @@ from clip2om.pipeline.card import Card
 from clip2om.pipeline.card_check import check
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.places import CARDS
+from clip2om.pipeline.texts import read_text
 from clip2om.pipeline.typed import from_dict
+
+# A hundred times the longest card.
+_MOST_BYTES = 1 << 20
 
 
 def available() -> List[str]:
@@ -34,7 +38,7 @@ def load(model: str, overrides: Sequence[str] = ()) -> Card:
     path = Path(model) if model.endswith(".toml") else CARDS / f"{model}.toml"
     if not path.is_file():
         raise RequestError(f"no model card called {model!r}", path.parent, f"choose one of: {', '.join(available())}")
-    data = _parse(path.read_text(encoding="utf-8"), path)
+    data = _parse(read_text(path, "save it as UTF-8", _MOST_BYTES), path)
     for key in ("name", "path"):
         if key in data:
             raise RequestError(f"key {key!r} is derived from the file name and may not be written", path)
@@ -57,6 +61,8 @@ def _parse(text: str, where: object) -> Dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RequestError(f"is not TOML ({error})", where) from None
+    except (RecursionError, ValueError):
+        raise RequestError("is not TOML of a sane size (nested too deep, or thousands of digits)", where) from None
 
 
 def _override(data: Dict[str, Any], override: str) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Callable, List, Optional, Sequence, TextIO
 
+from clip2om.pipeline import streams
 from clip2om.pipeline.wording import local
 
 _REDRAW_S = 0.1
@@ -14,7 +15,10 @@ _LINE_S = 8.0
 # An estimate needs this long, and a fiftieth of the work, or twelve times as long.
 _ESTIMATE_S = 5.0
 _BAR = 24
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# What commands a terminal, ends a line, or turns the direction of what follows.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
+# Of a cell of a table, and of a line that tells of something else than a result, in signs.
+_CELL, _LINE = 60, 2000
 
 
 class Console:
@@ -23,17 +27,18 @@ class Console:
     def __init__(self, prefix: str, quiet: bool = False, out: Optional[TextIO] = None, err: Optional[TextIO] = None):
         self.prefix = prefix
         self.quiet = quiet
+        streams.open_missing()
         self._out = out or sys.stdout
         self._err = err or sys.stderr
 
     def say(self, line: str) -> None:
         """Show what is being done; left out by --quiet."""
         if not self.quiet:
-            self._write(self._err, f"{self.prefix}: {line}")
+            self._write(self._err, shortened(f"{self.prefix}: {line}", _LINE))
 
     def warn(self, line: str) -> None:
         """Show what the user should know even with --quiet."""
-        self._write(self._err, f"{self.prefix}: warning: {line}")
+        self._write(self._err, shortened(f"{self.prefix}: warning: {line}", _LINE))
 
     def result(self, line: str = "") -> None:
         """Show what was asked for."""
@@ -50,25 +55,34 @@ class Console:
 
     def live(self) -> bool:
         """True where a bar can be redrawn in place."""
-        return not self.quiet and self._err.isatty()
+        return not self.quiet and not self._err.closed and self._err.isatty()
 
     def redraw(self, line: str, end: str = "") -> None:
         """Replace the current terminal line."""
-        self._err.write(f"\r\x1b[K{line}{end}")
-        self._err.flush()
+        streams.write(self._err, f"\r\x1b[K{line}{end}")
 
     @staticmethod
     def _write(stream: TextIO, line: str) -> None:
         encoding = getattr(stream, "encoding", None) or "utf-8"
         # A terminal that cannot show a sign gets a question mark instead of a stack trace. Names of files and classes
         # may hold what commands a terminal: it is shown, not sent.
-        stream.write(visible(local(line)).encode(encoding, "replace").decode(encoding) + "\n")
-        stream.flush()
+        streams.write(stream, visible(local(line)).encode(encoding, "replace").decode(encoding) + "\n")
 
 
 def visible(text: str) -> str:
-    """Return ``text`` with its control characters spelled out, all but line ends and tabs."""
-    return _CONTROL.sub(lambda match: repr(match.group())[1:-1], text)
+    """Return ``text`` with its control characters spelled out, all but line ends and tabs.
+
+    Those that turn the direction of writing, and the separators of lines that are no line ends, are such too.
+    """
+    return _CONTROL.sub(lambda match: ascii(match.group())[1:-1], text)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return ``text`` in at most ``most`` signs: the beginning and the end of a longer one, three points between."""
+    if len(text) <= most:
+        return text
+    tail = (most - 3) // 3
+    return f"{text[: most - 3 - tail]}...{text[-tail:]}"
 
 
 class Progress:
@@ -124,8 +138,8 @@ class Progress:
 
 
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> List[str]:
-    """Return the lines of a plain-text table: first column left, the others right."""
-    cells = [list(head), *[list(row) for row in rows]]
+    """Return the lines of a plain-text table: first column left, the others right; long cells are cut."""
+    cells = [[shortened(visible(cell), _CELL) for cell in row] for row in (head, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     rule = "  ".join("-" * width for width in widths)
     lines = []

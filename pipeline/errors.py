@@ -6,6 +6,9 @@ from typing import Any, Optional, Tuple
 
 from clip2om.pipeline.wording import at_door, local
 
+# Of a part of a message, in signs: a path of many folders still fits.
+_LONGEST = 600
+
 
 class RequestError(Exception):
     """The request or the environment is wrong; the command exits with 2.
@@ -30,9 +33,14 @@ class RequestError(Exception):
 
     def line(self) -> str:
         """Return the message as one line: what, where, what to do."""
-        text = self.what if self.where is None else f"{self.where}: {self.what}"
-        text = text if self.todo is None else f"{text}; {self.todo}"
+        text = _bounded(self.what) if self.where is None else f"{_bounded(self.where)}: {_bounded(self.what)}"
+        text = text if self.todo is None else f"{text}; {_bounded(self.todo)}"
         return at_door(local(" ".join(text.split())))
+
+
+def _bounded(text: str) -> str:
+    """Return the beginning and the end of a long part of a message: a value of a file may be of any length."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}...{text[-_LONGEST // 3 :]}"
 
 
 class ShortfallError(RequestError):
@@ -41,7 +49,7 @@ class ShortfallError(RequestError):
     exit_code = 1
 
 
-def last_line(error: Exception) -> str:
+def last_line(error: BaseException) -> str:
     """Return the last line of an exception's text, where libraries put the cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

@@ -9,7 +9,7 @@ from typing import Iterable, List, Optional, Set
 
 from clip2om.pipeline.naming import is_plain_name
 
-_FIELD = re.compile(r"[^{}]*\{(?::0?\d*d)?\}[^{}]*")
+_FIELD = re.compile(r"[^{}]*\{(?::0?\d{0,2}d)?\}[^{}]*")
 
 
 @dataclass(frozen=True)

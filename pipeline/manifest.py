@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Annotated, Dict, Iterator, List, Optional, Tuple
 
 from clip2om.pipeline.artifact import PathLike, digest_of, load_json, read_json, write_json, write_text
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.tensor import TensorSpec
-from clip2om.pipeline.typed import from_dict, to_dict
+from clip2om.pipeline.typed import Distinct, FileName, from_dict, to_dict
 
 VERSION = 2
 FILE_NAME = "manifest.json"
@@ -66,10 +66,15 @@ class Fingerprint:
 class BatchFile:
     """One file of the folder; ``clips`` slots of it are used, the others are zero."""
 
-    name: str
+    name: FileName
     bytes: int
     clips: int
     sha256: str
+
+
+def _stem(file: BatchFile) -> str:
+    """What the result files of a batch are named after: two batches with one stem would share them."""
+    return Path(file.name).stem
 
 
 @dataclass(frozen=True)
@@ -132,12 +137,13 @@ class Manifest:
         labels: Class names in class order.
         expected: Videos of the subset: scored + skipped = expected.
         versions: Decoding libraries and their versions.
+        labels_digest: Digest of the class names in class order: the card's where it has some, else ``labels``.
     """
 
     card: str
     card_digest: str
     transform_digest: str
-    dataset: str
+    dataset: FileName
     subset: str
     annotation: str
     annotation_sha256: str
@@ -146,10 +152,11 @@ class Manifest:
     fingerprint: Fingerprint
     labels: List[str]
     expected: int
-    files: List[BatchFile]
+    files: Annotated[List[BatchFile], Distinct(_stem, "name without ending")]
     videos: List[Video]
     skipped: List[Skipped]
     versions: Dict[str, str]
+    labels_digest: str = ""
 
     @property
     def clips(self) -> int:

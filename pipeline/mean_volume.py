@@ -7,6 +7,7 @@ from typing import Optional
 
 import numpy as np
 
+from clip2om.pipeline.arrays import NoArrayError, load_npy
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError
 
@@ -19,16 +20,17 @@ def read_mean_volume(path: Path, frames: int, size: int) -> np.ndarray:
     """
     shape = (frames, size, size, 3)
     try:
-        volume = np.load(path, allow_pickle=False)
+        volume = load_npy(path)
     except FileNotFoundError:
         raise RequestError(
             "transform.mean_volume: no such file", path, "--set transform.mean_volume=FILE.npy"
         ) from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, NoArrayError) as error:
         raise RequestError(f"transform.mean_volume cannot be read ({error})", path, "expected a .npy file") from None
-    if not isinstance(volume, np.ndarray) or volume.dtype != np.float32 or volume.shape != shape:
-        found = f"{volume.dtype} {volume.shape}" if isinstance(volume, np.ndarray) else "several arrays"
-        raise RequestError(f"transform.mean_volume holds {found}, expected float32 {shape}", path)
+    if volume.dtype != np.float32 or volume.shape != shape:
+        raise RequestError(f"transform.mean_volume holds {volume.dtype} {volume.shape}, expected float32 {shape}", path)
+    if not np.isfinite(volume).all():
+        raise RequestError("transform.mean_volume holds NaN or infinite values", path, "make it again")
     return volume
 
 

@@ -30,6 +30,16 @@ def is_plain_name(name: str) -> bool:
     return not any(ord(sign) < 32 or ord(sign) == 127 or 0xD800 <= ord(sign) < 0xE000 for sign in name)
 
 
+def stays_inside(root: str, inside: str) -> bool:
+    """True where ``inside``, seen from the folder ``root``, is the name of something below it.
+
+    What a link below it leads to is its owner's business.
+    """
+    top = os.path.normpath(os.path.abspath(root))
+    place = os.path.normpath(os.path.join(top, inside))
+    return "\0" not in inside and place.startswith(os.path.join(top, ""))
+
+
 def is_video(name: str) -> bool:
     """True for the name of a video file."""
     return name.lower().endswith(VIDEO_SUFFIXES)

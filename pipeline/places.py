@@ -23,5 +23,14 @@ def native_folder() -> Path:
     """
     if CHECKOUT:
         return ROOT / "build" / "native"
+    return user_cache()
+
+
+def user_cache() -> Path:
+    """Return the folder for what this user alone writes, and loads again.
+
+    Raises:
+        RuntimeError: the user has no home.
+    """
     cache = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(cache) if os.path.isabs(cache) else Path.home() / ".cache") / "clip2om"

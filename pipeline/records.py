@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Type, TypeVar
+from typing import Annotated, Any, Dict, List, Optional, Tuple, Type, TypeVar
 
 from clip2om.pipeline.artifact import PathLike, digest_of, read_json, write_json
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.tensor import TensorSpec
-from clip2om.pipeline.typed import from_dict, to_dict
+from clip2om.pipeline.typed import Distinct, FileName, Rule, from_dict, to_dict
 
 VERSION = 1
 T = TypeVar("T")
@@ -45,13 +45,14 @@ class GraphRecord:
         card: Name of the model card.
         card_digest: Digest of the card sections that the export depends on.
         transform_digest: Digest of the transform that the network was trained with, to compare with that of batches.
+        labels_digest: Digest of the class names in the order of the outputs; empty where nobody has said it.
         checkpoint_sha256: Digest of the checkpoint.
         versions: Tool name to version.
         parity: Comparison with the framework, on an input other than the export's example.
     """
 
     format: str
-    file: str
+    file: FileName
     sha256: str
     card: str
     card_digest: str
@@ -63,6 +64,7 @@ class GraphRecord:
     versions: Dict[str, str]
     parity: Parity
     transform_digest: str = ""
+    labels_digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class CompiledRecord:
     """
 
     format: str
-    files: Dict[str, str]
+    files: Dict[FileName, str]
     card: str
     soc: str
     batch: int
@@ -105,6 +107,7 @@ class CompiledRecord:
     transform_digest: str = ""
     host: Dict[str, Any] = field(default_factory=dict)
     calibration: Optional[Calibrated] = None
+    labels_digest: str = ""
 
     @property
     def file(self) -> str:
@@ -200,10 +203,19 @@ class Throughput:
 class ScoreFile:
     """One result file: output ``index`` of the batch file ``source``."""
 
-    name: str
-    source: str
+    name: FileName
+    source: FileName
     index: int
     sha256: str
+
+
+def _name(file: ScoreFile) -> str:
+    return file.name
+
+
+def _is_named_after_source(file: ScoreFile) -> bool:
+    """True for the name that :class:`infer.scores.ScoreFolder` gives: no result may be taken for another batch's."""
+    return Path(file.name).stem == f"{Path(file.source).stem}_{file.index}"
 
 
 @dataclass(frozen=True)
@@ -227,13 +239,17 @@ class Summary:
     manifest_sha256: str
     fingerprint: str
     outputs: List[TensorSpec]
-    files: List[ScoreFile]
+    files: Annotated[
+        List[Annotated[ScoreFile, Rule(_is_named_after_source, "a result named after its batch and output")]],
+        Distinct(_name, "name"),
+    ]
     throughput: Optional[Throughput]
     latency_ms: List[float] = field(default_factory=list)
     start_ms: List[float] = field(default_factory=list)
     options: Dict[str, Any] = field(default_factory=dict)
     host: Dict[str, Any] = field(default_factory=dict)
     observed: Dict[str, Any] = field(default_factory=dict)
+    labels_digest: str = ""
 
 
 _KINDS = {GraphRecord: "graph", CompiledRecord: "compiled", Summary: "scores"}

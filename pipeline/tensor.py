@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from typing import Tuple
 
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.typed import Checked
 
 DTYPES = ("float32", "float16", "uint8", "int8", "int32", "int64")
 DYNAMIC = -1
+# Dtypes that no stage feeds, and that a graph's output may have.
+_KNOWN = (*DTYPES, "float64", "bfloat16", "bool", "int16", "uint16", "uint32", "uint64")
+_MOST_VALUES = 1 << 40
 
 
 @dataclass(frozen=True)
-class TensorSpec:
+class TensorSpec(Checked):
     """One input or output of a model.
 
     Attributes:
@@ -27,6 +31,18 @@ class TensorSpec:
     dtype: str
     shape: Tuple[int, ...]
     layout: str
+
+    def contradiction(self) -> str:
+        """Return what is impossible about a tensor, as a record may state it."""
+        if self.dtype not in _KNOWN:
+            return f"has dtype {self.dtype[:40]!r}, expected one of: {', '.join(DTYPES)}"
+        if self.layout and len(self.layout) != len(self.shape):
+            return f"has layout {self.layout[:40]!r} for {len(self.shape)} axes"
+        if any(extent < 1 and (extent, place) != (DYNAMIC, 0) for place, extent in enumerate(self.shape)):
+            return f"has shape {list(self.shape)[:9]}, expected extents of 1 or more, and {DYNAMIC} for an open batch"
+        if math.prod(map(abs, self.shape)) > _MOST_VALUES:
+            return f"has {math.prod(map(abs, self.shape)):.3g} values, which no device holds"
+        return ""
 
     @property
     def batch(self) -> int:

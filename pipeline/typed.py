@@ -4,13 +4,55 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
+import os
+import reprlib
 import types
-from typing import Any, Dict, Tuple, Type, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Callable, Dict, Tuple, Type, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.naming import is_plain_name
 
 T = TypeVar("T")
 _UNIONS = (Union, getattr(types, "UnionType", Union))
+# What an int64 holds: more than any count here, and less than what makes a library's conversion fail.
+_LARGEST = (1 << 63) - 1
+# What file systems take for a name, in bytes.
+_LONGEST_NAME = 255
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What a value must be besides its type; ``words`` say what was expected."""
+
+    holds: Callable[[Any], bool]
+    words: str
+
+
+class Checked:
+    """A dataclass whose fields must fit together."""
+
+    def contradiction(self) -> str:
+        """Return what is impossible about it, empty where nothing is."""
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class Distinct:
+    """No two items of a list agree in ``of``; ``words`` say in what."""
+
+    of: Callable[[Any], object]
+    words: str
+
+
+def _is_file_name(name: str) -> bool:
+    return is_plain_name(name) and len(os.fsencode(name)) <= _LONGEST_NAME
+
+
+# A name in a record: what it names lies in the record's own folder, and nothing outside that folder is ever touched.
+FileName = Annotated[str, Rule(_is_file_name, "a plain file name")]
 
 
 def from_dict(cls: Type[T], data: object, where: object, trail: str = "") -> T:
@@ -39,7 +81,11 @@ def from_dict(cls: Type[T], data: object, where: object, trail: str = "") -> T:
             values[name] = _value(hint, data[name], where, f"{trail}.{name}" if trail else name)
         elif required:
             raise RequestError(f"key {_join(trail, name)!r} is missing, expected {_name(hint)}", where)
-    return cls(**values)
+    made = cls(**values)
+    wrong = made.contradiction() if isinstance(made, Checked) else ""
+    if wrong:
+        raise RequestError(f"{trail or 'the top level'} {wrong}", where)
+    return made
 
 
 def to_dict(value: Any) -> Any:
@@ -56,7 +102,7 @@ def to_dict(value: Any) -> Any:
 @functools.lru_cache(maxsize=None)
 def _fields(cls: Any) -> Dict[str, Tuple[Any, bool]]:
     """Return the type of each field and whether it must be given; resolving the hints is what costs most."""
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls, include_extras=True)
     none = dataclasses.MISSING
     return {
         field.name: (hints[field.name], field.default is none and field.default_factory is none)
@@ -66,8 +112,10 @@ def _fields(cls: Any) -> Dict[str, Tuple[Any, bool]]:
 
 def _value(hint: Any, value: object, where: object, key: str) -> Any:
     if type(value) is hint:
-        return value
+        return _bounded(value, where, key)
     origin = get_origin(hint)
+    if origin is Annotated:
+        return _ruled(hint, value, where, key)
     if hint is Any:
         return value
     if origin in _UNIONS:
@@ -80,20 +128,58 @@ def _value(hint: Any, value: object, where: object, key: str) -> Any:
     if origin in (list, tuple) and isinstance(value, (list, tuple)):
         return _sequence(hint, value, where, key)
     if origin is dict and isinstance(value, dict):
-        item = get_args(hint)[1]
-        return {str(name): _value(item, entry, where, _join(key, name)) for name, entry in value.items()}
+        name_hint, item = get_args(hint)
+        return {
+            _value(name_hint, str(name), where, f"a key of {key}"): _value(item, entry, where, _join(key, name))
+            for name, entry in value.items()
+        }
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+        return float(_bounded(value, where, key))
     plain = isinstance(hint, type) and isinstance(value, hint)
     if plain and not (hint is int and isinstance(value, bool)):
-        return value
+        return _bounded(value, where, key)
     raise RequestError(f"{key} is {_say(value)}, expected {_name(hint)}", where)
+
+
+def _bounded(value: Any, where: object, key: str) -> Any:
+    """Return a plain value that every later step can take: whole text, finite numbers, integers of 64 bits."""
+    if isinstance(value, str):
+        # Half of a character of two codes, which JSON can spell and UTF-8 cannot.
+        good, words = value.isascii() or value.encode("utf-8", "replace").decode("utf-8") == value, "text"
+    elif isinstance(value, float):
+        good, words = math.isfinite(value), "a finite number"
+    else:
+        good, words = not isinstance(value, int) or abs(value) <= _LARGEST, "an integer of 64 bits"
+    if not good:
+        raise RequestError(f"{key} is {_say(value)}, expected {words}", where)
+    return value
+
+
+def _ruled(hint: Any, value: object, where: object, key: str) -> Any:
+    """Return a value of the annotated type if it keeps the rules that the annotation names."""
+    plain, *rules = get_args(hint)
+    found = _value(plain, value, where, key)
+    for rule in rules:
+        if isinstance(rule, Distinct):
+            _check_distinct(found, rule, where, key)
+        elif not rule.holds(found):
+            raise RequestError(f"{key} is {_say(value)}, expected {rule.words}", where)
+    return found
+
+
+def _check_distinct(items: Any, rule: Distinct, where: object, key: str) -> None:
+    seen = set()
+    for index, item in enumerate(items):
+        mark = rule.of(item)
+        if mark in seen:
+            raise RequestError(f"{key}[{index}] has the {rule.words} of an entry before it, {_SHORT.repr(mark)}", where)
+        seen.add(mark)
 
 
 def _sequence(hint: Any, value: Any, where: object, key: str) -> Any:
     args = get_args(hint)
     if args == tuple(map(type, value)) and get_origin(hint) is tuple:
-        return tuple(value)
+        return tuple(_bounded(item, where, key) for item in value)
     if get_origin(hint) is list:
         return [_value(args[0], item, where, f"{key}[{index}]") for index, item in enumerate(value)]
     if len(args) == 2 and args[1] is Ellipsis:
@@ -108,11 +194,14 @@ def _join(trail: str, key: object) -> str:
 
 
 def _say(value: object) -> str:
-    return f"{value!r} ({type(value).__name__})"
+    return f"{_SHORT.repr(value)} ({type(value).__name__})"
 
 
 def _name(hint: Any) -> str:
     words = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
+    if get_origin(hint) is Annotated:
+        plain, *rules = get_args(hint)
+        return next((rule.words for rule in rules if isinstance(rule, Rule)), _name(plain))
     if hint in words:
         return words[hint]
     if get_origin(hint) in _UNIONS:

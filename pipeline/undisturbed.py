@@ -13,6 +13,7 @@ _ALGEBRA = "OPENBLAS_NUM_THREADS"
 _INTERRUPTED = 130
 # A terminal may send one Ctrl-C to several processes, which pass it on to each other; a person takes longer.
 _MOMENT_S = 0.2
+_OF_TERMINALS = (signal.SIGINT, signal.SIGHUP)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -53,6 +54,11 @@ def undisturbed(hurry: Optional[Callable[[], None]] = None, leaving: bool = Fals
         signal.raise_signal(caught[0][0])
 
 
+def let_signals_come() -> None:
+    """Give a signal that has just ended another process of the group the time to reach this one too."""
+    time.sleep(_MOMENT_S)
+
+
 def leave_at_once() -> None:
     """End this process without another word of Python: the system takes back what it holds."""
     os.write(2, b"interrupted again: ended at once; run the same command again to resume\n")
@@ -61,13 +67,18 @@ def leave_at_once() -> None:
 
 @contextlib.contextmanager
 def deaf_children() -> Iterator[None]:
-    """Start processes that Ctrl-C does not reach, from their first instruction on: their parent tells them to stop."""
+    """Start processes that Ctrl-C and a closed terminal do not reach, from their first instruction on.
+
+    Both are their parent's to deal with: it tells them to stop, and they watch whether it is still there. (SIGTERM
+    stays: multiprocessing ends processes with it.) Its tracker ignores all but a closed terminal by itself.
+    """
     from multiprocessing import resource_tracker
 
-    # Its first start would lift the block.
-    resource_tracker.ensure_running()
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_TERMINALS)
     try:
+        resource_tracker.ensure_running()
+        # Its first start has lifted a part of the block.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _OF_TERMINALS)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)

@@ -67,8 +67,9 @@ def from_manifest(folder: Path, card: Card) -> Batches:
     ids = [video.id for video in manifest.videos]
     names = [video.label for video in manifest.videos]
     classes_of([video.label for video in manifest.skipped], [video.id for video in manifest.skipped], labels, path)
-    clips = np.array([clip[:2] for video in manifest.videos for clip in video.clips], np.int32).reshape(-1, 2)
-    _check_places(clips, (len(manifest.files), manifest.tensor.clips), path)
+    found = np.array([clip[:2] for video in manifest.videos for clip in video.clips], np.int64).reshape(-1, 2)
+    _check_places(found, (len(manifest.files), manifest.tensor.clips), path)
+    clips = found.astype(np.int32)
     return Batches(
         where=path,
         files=[file.name for file in manifest.files],
@@ -146,3 +147,5 @@ def _check_places(clips: np.ndarray, limits: Tuple[int, int], path: Path) -> Non
             path,
             "run python -m preprocess again",
         )
+    if len(np.unique(clips, axis=0)) < len(clips):
+        raise RequestError("two clips lie in the same slot", path, "run python -m preprocess again")

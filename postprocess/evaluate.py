@@ -78,7 +78,7 @@ def _labels(name: str, entries: Any, known: set, path: str) -> List[str]:
         labels = [entry["label"] for entry in ordered]
         bad = next((entry["score"] for entry in entries if not _is_finite(entry["score"])), None)
         unknown = [label for label in labels if label not in known]
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, AttributeError):
         raise RequestError(f"the result of video {name!r} is of another shape; {_SHAPE}", path) from None
     if bad is not None:
         raise RequestError(f"a score of video {name!r} is {bad}, which is no number to rank by", path, _TODO)
@@ -95,9 +95,15 @@ def _is_finite(score: Any) -> bool:
     """
     if isinstance(score, (str, bool)):
         raise TypeError
-    return score is None or math.isfinite(score)
+    try:
+        return score is None or math.isfinite(score)
+    except OverflowError:
+        return False
 
 
 def _place(score: Any) -> float:
     """Return what to sort by: null is the NaN of a naive softmax, which NumPy's argmax takes for the maximum."""
-    return -math.inf if score is None else -float(score)
+    try:
+        return -math.inf if score is None else -float(score)
+    except OverflowError:  # an integer beyond all floating-point numbers, which is refused later
+        return 0.0

@@ -47,6 +47,7 @@ def read_scores(batches: Batches, folder: Path, output_dtype: Optional[str] = No
     located = locate(folder, needed, sorted({*batches.files} - {*needed}))
     if located.summary is not None:
         _check_manifest(located.summary, batches, located.run / SUMMARY)
+        _check_class_list(located.summary, batches, located.run / SUMMARY)
     batches = _by_rows(batches, located)
     missing = [file for file in needed if file not in located.paths]
     if not located.paths:
@@ -72,6 +73,15 @@ def _check_manifest(summary: Summary, batches: Batches, path: Path) -> None:
             f"{batches.where} has {expected[:12]}...)",
             path,
             "run python -m infer again, or give the --batches that they were made from",
+        )
+
+
+def _check_class_list(summary: Summary, batches: Batches, path: Path) -> None:
+    if summary.labels_digest and summary.labels_digest != digest_of(batches.labels):
+        raise RequestError(
+            "these scores are of a model whose classes are others, or in another order, than the labels here",
+            path,
+            "give the card and the --set dataset.labels=NAME that the model was converted with",
         )
 
 

@@ -27,7 +27,9 @@ from clip2om.postprocess.folders import ENDINGS
 from clip2om.postprocess.scores import Origin, classes_of
 
 _ORDER = "choose the card, or with --set dataset.labels=NAME the label list, whose class order the recipe has"
-_LABELLED = re.compile(r"(\d+)_(.+)_0")
+_LABELLED = re.compile(r"([0-9]{1,9})_(.+)_0")
+# More than any number of clips, frames or classes has.
+_DIGITS = 9
 
 
 @dataclass
@@ -79,7 +81,7 @@ def from_rawframe_list(path: Path, card: Card) -> Batches:
     for number, line in _lines(path, "give the list that the recipe's preprocessing read"):
         # A folder may hold blanks; a number at its end is a column too many.
         words = line.replace("\\", "/").rsplit(None, 2)
-        if len(words) != 3 or not words[1].isdigit() or not words[2].isdigit() or words[0].split()[-1].isdigit():
+        if len(words) != 3 or not all(map(_is_number, words[1:])) or words[0].split()[-1].isdigit():
             raise RequestError(f"line {number} is {line!r}, expected '<class>/<video> <frames> <label>'", path)
         folder, _, video = words[0].rstrip("/").rpartition("/")
         _check_class(int(words[2]), folder.rpartition("/")[2], labels, f"{path}: line {number}")
@@ -209,7 +211,7 @@ def _entries(data: Any, path: Path) -> Dict[str, List[str]]:
             str(number): [str(clip["file_name"]) for clip in sorted(clips, key=lambda clip: int(clip["idx"]))]
             for number, clips in data.items()
         }
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         ordered = {}
     if not ordered or not all(ordered.values()):
         raise RequestError("is JSON of another shape; expected {video number: [{'file_name': ..., 'idx': ...}]}", path)
@@ -228,6 +230,10 @@ def _labelled_names(folder: Path) -> List[Tuple[int, str]]:
     return []
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _DIGITS
+
+
 def _lines(path: Path, todo: str) -> List[Tuple[int, str]]:
     return [(number, line.strip()) for number, line in enumerate(read_lines(path, todo), 1) if line.strip()]
 
@@ -236,7 +242,7 @@ def _read_info(path: Path) -> List[Tuple[str, int]]:
     pairs = []
     for number, line in _lines(path, "give the .info file that the recipe's preprocessing wrote"):
         name, _, count = line.rpartition(" ")
-        if not name or not count.isdigit() or int(count) < 1:
+        if not name or not _is_number(count) or int(count) < 1:
             raise RequestError(f"line {number} is {line!r}, expected '<video id> <number of clips>'", path)
         pairs.append((name, int(count)))
     if len({name for name, _ in pairs}) != len(pairs) or not pairs:

@@ -8,7 +8,7 @@ from typing import List
 
 import numpy as np
 
-from clip2om.pipeline.artifact import json_text, write_if_changed
+from clip2om.pipeline.artifact import clean_folder, json_text, write_if_changed
 from clip2om.pipeline.typed import to_dict
 from clip2om.postprocess import archive
 from clip2om.postprocess.accuracy import VERSION, Accuracy, Outcome
@@ -51,4 +51,5 @@ def write(outcome: Outcome, folder: Path, with_scores: bool) -> List[str]:
         "ascii"
     )
     files[ACCURACY] = accuracy_text(accuracy).encode("utf-8")
-    return [name for name, data in files.items() if write_if_changed(folder / name, data)]
+    with clean_folder(folder):
+        return [name for name, data in files.items() if write_if_changed(folder / name, data)]

@@ -10,8 +10,12 @@ from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
+from clip2om.pipeline.arrays import NoArrayError, read_npy
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.opening import read_regular
 
+# A number of float32 as text takes up to 16 bytes; nothing has so many scores per file.
+_MOST_BYTES = 1 << 32
 _TODO = "score with the card and the batches that the model ran on"
 
 
@@ -57,13 +61,15 @@ def read_result(path: Path, shape: Shape) -> Tuple[np.ndarray, str]:
     Raises:
         RequestError: another size, or contents that are not what the ending says.
     """
-    data = path.read_bytes()
+    data = read_regular(path, _MOST_BYTES)
     ending = path.suffix.lower()
     if ending == ".npy":
         array = _from_npy(data, path, shape)
     elif ending == ".txt":
         array = _from_text(data, path)
     else:
+        if len(data) != shape.nbytes:
+            raise RequestError(f"holds {len(data)} bytes, expected {shape.nbytes} ({shape})", path, _TODO)
         array = np.frombuffer(data, shape.dtype)
     if array.size != shape.rows * shape.columns:
         raise RequestError(
@@ -102,10 +108,10 @@ def _from_npy(data: bytes, path: Path, shape: Shape) -> np.ndarray:
     if not data.startswith(np.lib.format.MAGIC_PREFIX):
         raise RequestError("is not a NumPy file (other first bytes)", path)
     try:
-        array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        array = read_npy(io.BytesIO(data), len(data))
+    except NoArrayError as error:
         raise RequestError(f"is not a NumPy file ({error})", path) from None
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+    if array.dtype.kind not in "fiu":
         raise RequestError("holds no array of numbers", path)
     if array.size and shape.rows in np.cumprod(array.shape[:-1]):
         check_labels(array.size // shape.rows, shape.columns, path)

@@ -47,6 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--workers", type=positive, metavar="N", help="processes (default: one per core)")
     add("--strict", action="store_true", help="stop at the first video that cannot be used instead of skipping it")
     add("--dry-run", action="store_true", help="show the plan and stop")
+    add("--no-verify", dest="verify", action="store_false", help="do not compare kept files with their SHA-256")
     add("--force", action="store_true", help="make every file anew")
     add("--inference-batch-size", type=int, choices=(1,), default=1, help=argparse.SUPPRESS)
     return parser
@@ -100,7 +101,9 @@ def _carry_out(card, plan, path: Path, args: argparse.Namespace, console: Consol
     earlier = format_version(path)
     if earlier not in (None, VERSION):
         console.say(f"{path} is of another release (format {earlier}, this one writes {VERSION}): made anew")
-    folder = BatchFolder(path, plan, fresh=args.force)
+    folder = BatchFolder(path, plan, fresh=args.force, verify=args.verify)
+    if folder.altered:
+        console.warn(f"{len(folder.altered)} files were altered, {folder.altered[0]} first: made anew")
     _check_space(folder, path)
     start = time.perf_counter()
     outcome = build(card, folder, args.workers or usable_cores(), args.strict, console)

@@ -10,6 +10,8 @@ from clip2om.pipeline.naming import full_subset, is_plain_name
 from clip2om.preprocess.entries import Annotation, Entry
 
 _SHAPE = "expected {'labels': [...], 'database': {id: {'subset': ..., 'annotations': {'label': ..., 'segment': ...}}}}"
+# A year at 60 frames per second.
+_MOST_FRAMES = 2_000_000_000
 _TODO = "write one with python -m scripts.annotate"
 
 
@@ -92,6 +94,8 @@ def _segment(name: str, segment: object, first_frame: int, path: str) -> Optiona
         return None
     if not isinstance(segment, list) or len(segment) != 2 or not all(type(value) is int for value in segment):
         raise RequestError(f"segment of {name!r} is {segment!r}, expected [first frame, last frame + 1]", path)
+    if max(map(abs, segment)) > _MOST_FRAMES:
+        raise RequestError(f"segment of {name!r} names frame beyond {_MOST_FRAMES}, no video is so long", path)
     if segment[0] < first_frame:
         raise RequestError(
             f"segment of {name!r} begins at frame {segment[0]}, frames are counted from {first_frame}", path

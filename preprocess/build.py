@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterator, Mapping, NoReturn, Sequence, Set, Tuple
 
+from clip2om.pipeline.artifact import digest_of
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.console import Console, Progress
 from clip2om.pipeline.errors import RequestError
@@ -173,6 +174,7 @@ def manifest_of(card: Card, plan: Plan, done: Mapping[str, DoneFile]) -> Manifes
         videos=videos,
         skipped=plan.skipped,
         versions=_versions([done[file.name].versions for file in plan.files]),
+        labels_digest=card.labels_digest() or digest_of(plan.annotation.labels),
     )
 
 

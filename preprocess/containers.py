@@ -12,7 +12,8 @@ import os
 from typing import Any, BinaryIO, Dict, Iterator, List, Optional, Tuple, Union
 
 from clip2om.pipeline.errors import RequestError
-from clip2om.preprocess.errors import BadVideoError, is_of_the_run, words
+from clip2om.pipeline.opening import odd_kind
+from clip2om.preprocess.errors import MOST_PIXELS, BadVideoError, is_of_the_run, trouble_of_the_world, words
 
 # Containers that hold a video by themselves, by the names of FFmpeg's demuxers: none that leads to other files.
 FORMATS = (
@@ -40,6 +41,9 @@ class VideoFile:
         self.container = container
         self.stream, self.note = _choose(container)
         self.decoded = 0
+        _check_pixels(*_extent(self.stream))
+        # FFmpeg keeps it too, where the size changes on the way.
+        self.stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         # One thread each: the worker processes already use every core.
         self.stream.thread_count = 1
 
@@ -57,6 +61,7 @@ class VideoFile:
             started = started or packet.is_keyframe
             for frame in self._decode(packet, started):
                 self.decoded += 1
+                _check_pixels(frame.width, frame.height)
                 if frame.is_corrupt:
                     raise BadVideoError(f"frame {self.decoded} is corrupt")
                 yield frame
@@ -85,6 +90,10 @@ def open_video(file: Union[str, BinaryIO]) -> Iterator[VideoFile]:
     """
     av = import_av()
     video: Optional[VideoFile] = None
+    if isinstance(file, str):
+        kind = odd_kind(os.stat(file).st_mode)
+        if kind:
+            raise BadVideoError(f"is {kind}, expected a video file")
     try:
         with av.open(_address(file), metadata_errors="replace", container_options=_options(file)) as container:
             video = VideoFile(container)
@@ -92,11 +101,19 @@ def open_video(file: Union[str, BinaryIO]) -> Iterator[VideoFile]:
     except (BadVideoError, RequestError):
         raise
     except Exception as error:
-        if is_of_the_run(error):
-            raise
+        trouble = _trouble(error, file, av.error.FFmpegError)
+        if trouble is not None:
+            raise trouble from None
         if video is None:
             raise BadVideoError(f"cannot be opened ({words(error)})") from None
         raise BadVideoError(f"cannot be decoded after {video.decoded} frames ({words(error)})") from None
+
+
+def _trouble(error: Exception, file: Union[str, BinaryIO], of_ffmpeg: type) -> Optional[BaseException]:
+    """Return what ends the run, None where the file is to blame: FFmpeg's words alone prove nothing."""
+    if isinstance(error, of_ffmpeg) and isinstance(file, str):
+        return trouble_of_the_world(error, file)
+    return error if is_of_the_run(error) else None
 
 
 def _choose(container: Any) -> Tuple[Any, str]:
@@ -166,6 +183,16 @@ def _points(stream: Any, is_first: bool) -> int:
 def _extent(stream: Any) -> Tuple[int, int]:
     context = stream.codec_context
     return (context.width, context.height) if context is not None else (0, 0)
+
+
+def _check_pixels(width: int, height: int) -> None:
+    """Refuse frames that would fill the memory.
+
+    Raises:
+        BadVideoError: they are larger than :data:`MOST_PIXELS`.
+    """
+    if width * height > MOST_PIXELS:
+        raise BadVideoError(f"its frames are {width}x{height}, more than {MOST_PIXELS} pixels")
 
 
 def _size(stream: Any) -> str:

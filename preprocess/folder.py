@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Dict, List, Mapping, Set
 
-from clip2om.pipeline.artifact import PARTIAL_PREFIX, remove_partials
+from clip2om.pipeline.artifact import PARTIAL_PREFIX, remove_partials, sha256_file
+from clip2om.pipeline.facts import usable_cores
 from clip2om.preprocess.journal import BadVideo, DoneFile, Item, Journal
 from clip2om.preprocess.plan import Plan, kinds_of
 from clip2om.preprocess.sources import decoder_versions
@@ -20,9 +22,10 @@ class BatchFolder:
         plan: What is made: what was asked, without the videos that proved bad in this run or in an earlier one.
         bad: Those videos by id.
         done: Finished files by name; one of an earlier run counts if it was made from the same inputs.
+        altered: Names of files that no longer hold what was written; they are to be made anew.
     """
 
-    def __init__(self, path: Path, plan: Plan, fresh: bool = False) -> None:
+    def __init__(self, path: Path, plan: Plan, fresh: bool = False, verify: bool = True) -> None:
         self.path = path
         self._asked = plan
         self._journal = Journal(path)
@@ -31,6 +34,9 @@ class BatchFolder:
         self.bad: Dict[str, BadVideo] = {} if fresh else known_bad(plan, self._earlier.bad)
         self.plan = plan.without(reasons(self.bad))
         self.done: Dict[str, DoneFile] = {} if fresh else self._still_good(self._earlier.done)
+        self.altered = self._altered() if verify else []
+        for name in self.altered:
+            del self.done[name]
         self._versions: Dict[str, str] = {}
 
     @property
@@ -108,6 +114,13 @@ class BatchFolder:
 
     def _items(self) -> List[Item]:
         return [*self.bad.values(), *(self.done[file.name] for file in self.plan.files if file.name in self.done)]
+
+    def _altered(self) -> List[str]:
+        """Return the files whose bytes are not those of the journal, which holds their SHA-256."""
+        items = list(self.done.values())
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            found = pool.map(lambda item: sha256_file(self.path / item.name), items)
+            return [item.name for item, digest in zip(items, found) if digest != item.sha256]
 
     def _still_good(self, done: Mapping[str, DoneFile]) -> Dict[str, DoneFile]:
         """Return the files among ``done`` that are on the disk and hold what the plan wants of them."""

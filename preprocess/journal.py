@@ -9,21 +9,23 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterable, Set, Union
+from typing import Dict, Iterable, List, Set, Union
 
-from clip2om.pipeline.artifact import write_text
+from clip2om.pipeline.artifact import parse_json, read_journal, write_text
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.manifest import FILE_NAME
-from clip2om.pipeline.typed import from_dict, to_dict
+from clip2om.pipeline.typed import FileName, from_dict, to_dict
 
 _NAME = ".progress.jsonl"
+# Of every batch file; what is called otherwise was not written by a run of ours.
+_ENDING = ".bin"
 
 
 @dataclass(frozen=True)
 class DoneFile:
     """A finished file, and the versions of the libraries that decoded what is in it."""
 
-    name: str
+    name: FileName
     key: str
     sha256: str
     versions: Dict[str, str]
@@ -36,6 +38,13 @@ class BadVideo:
     bad: str
     key: str
     reason: str
+
+
+@dataclass(frozen=True)
+class _Names:
+    """The first line: names of the files that earlier runs may have written."""
+
+    names: List[FileName]
 
 
 Item = Union[DoneFile, BadVideo]
@@ -60,24 +69,27 @@ class Journal:
     def read(self) -> Earlier:
         """Return what earlier runs, interrupted ones too, have written here."""
         earlier = Earlier({}, {}, set())
-        if not self._path.is_file():
-            return earlier
-        for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in read_journal(self._path):
             try:
-                item = json.loads(line)
-                if isinstance(item, list):
-                    earlier.names.update(str(name) for name in item)
-                    continue
-                if "bad" in item and "sha256" not in item:
-                    video = from_dict(BadVideo, item, self._path)
-                    earlier.bad[video.bad] = video
-                    continue
-                done = from_dict(DoneFile, item, self._path)
-            except (json.JSONDecodeError, RequestError):
+                self._note(line, earlier)
+            except RequestError:
                 break  # the line that was being written when the process was killed, or of an earlier release
-            earlier.done[done.name] = done
-            earlier.names.add(done.name)
         return earlier
+
+    def _note(self, line: str, earlier: Earlier) -> None:
+        """Add what a line says; a name in it that is none of ours ends the reading: only our own files are deleted."""
+        item = parse_json(line, self._path, "")
+        if isinstance(item, list):
+            names = from_dict(_Names, {"names": item}, self._path).names
+            earlier.names.update(name for name in names if name.endswith(_ENDING))
+        elif isinstance(item, dict) and "bad" in item and "sha256" not in item:
+            video = from_dict(BadVideo, item, self._path)
+            earlier.bad[video.bad] = video
+        else:
+            done = from_dict(DoneFile, item, self._path)
+            if done.name.endswith(_ENDING):
+                earlier.done[done.name] = done
+                earlier.names.add(done.name)
 
     def begin(self, items: Iterable[Item], names: Set[str]) -> None:
         """Start to change the folder: the journal says what is whole and what is ours, the manifest is withdrawn."""

@@ -6,14 +6,24 @@ import functools
 import importlib
 import io
 import os
+import warnings
 from typing import Any, Optional
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from clip2om.preprocess.errors import BadVideoError, is_of_the_run, words
+from clip2om.pipeline.opening import odd_kind
+from clip2om.preprocess.errors import MOST_PIXELS, BadVideoError, is_of_the_run, words
 from clip2om.preprocess.frames import Frame, to_rgb
 
+# What frames are kept in. Others are not even looked at: Pillow would start Ghostscript for an EPS file.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
+_MOST_BYTES = 1 << 28
+# Pillow would only warn, on the terminal, up to twice its limit.
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+# What it finds odd in a file is no concern of the person at the terminal: the file is used, or its reason is told.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 # The kernels may read past the last pixel by less than this.
 _SLACK = 64
 # Stands in the first segments of a JPEG file.
@@ -39,8 +49,6 @@ class FrameReader:
         """
         try:
             data = _content(self._prefix + name)
-        except FileNotFoundError:
-            raise BadVideoError(f"frame {name} is missing") from None
         except OSError as error:
             if is_of_the_run(error):
                 raise
@@ -54,7 +62,7 @@ class FrameReader:
             return None
         try:
             height, width, color, _ = self._turbo.decode_jpeg_header(data)
-            if color != "YCbCr" or width * height > (Image.MAX_IMAGE_PIXELS or 0):
+            if color != "YCbCr" or width * height > MOST_PIXELS:
                 return None
             if len(self._buffer) < 3 * width * height + _SLACK:
                 self._buffer = np.empty(3 * width * height + _SLACK, np.uint8)
@@ -64,9 +72,19 @@ class FrameReader:
 
 
 def _content(path: str) -> bytes:
-    """Return the bytes of a file, without the calls that a file object makes besides."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    """Return the bytes of a file, without the calls that a file object makes besides.
+
+    Raises:
+        BadVideoError: it is no file, or has more bytes than a frame can have.
+    """
+    # A named pipe would be waited for.
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
+        about = os.fstat(handle)
+        kind = odd_kind(about.st_mode)
+        if kind or about.st_size > _MOST_BYTES:
+            what = f"is {kind}, expected a file" if kind else f"has {about.st_size} bytes, more than {_MOST_BYTES}"
+            raise BadVideoError(f"frame {os.path.basename(path)} {what}")
         data = block = os.read(handle, _USUAL)
         while block:
             block = os.read(handle, _USUAL)
@@ -91,9 +109,13 @@ def open_picture(data: bytes, name: str, upright: bool = False) -> Image.Image:
         BadVideoError: it is cut off, no image, or holds no colours.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise BadVideoError(f"frame {name} is {image.width}x{image.height}, more than {MOST_PIXELS} pixels")
             image.load()
             return to_rgb(ImageOps.exif_transpose(image) if upright else image)
+    except BadVideoError:
+        raise
     except Exception as error:
         if is_of_the_run(error):
             raise

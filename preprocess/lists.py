@@ -12,6 +12,8 @@ from clip2om.pipeline.naming import without_suffix
 from clip2om.pipeline.texts import read_lines
 from clip2om.preprocess.entries import Annotation, Entry, with_ids
 
+# More than any number of frames or classes has.
+_DIGITS = 15
 _COLUMNS = {"list": ("<frame folder>", "<label>"), "rawframes": ("<class>/<video>", "<frames>", "<label>")}
 
 
@@ -66,7 +68,7 @@ def _entry(line: str, where: str, columns: Tuple[str, ...], labels: List[str], f
 
 
 def _is_number(field: str) -> bool:
-    return field.isascii() and field.isdigit()
+    return field.isascii() and field.isdigit() and len(field) <= _DIGITS
 
 
 def _todo(line: str, columns: Tuple[str, ...]) -> str:

@@ -12,6 +12,7 @@ import hashlib
 import os
 import platform
 import shutil
+import stat
 import subprocess
 import tempfile
 from pathlib import Path
@@ -19,8 +20,9 @@ from typing import Callable, List, Optional
 
 import numpy as np
 
-from clip2om.pipeline.artifact import PARTIAL_PREFIX
-from clip2om.pipeline.places import native_folder
+from clip2om.pipeline.artifact import PARTIAL_PREFIX, sha256_file, write_text
+from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.places import native_folder, user_cache
 from clip2om.preprocess.frames import Frame
 from clip2om.preprocess.geometry import Crop
 
@@ -48,7 +50,7 @@ def library() -> Optional[ctypes.CDLL]:
     flags = ["-O3", "-shared", "-fPIC", *_processor_flags()]
     text = _SOURCE.read_bytes() + " ".join([platform.machine(), *flags]).encode()
     path = native_folder() / f"kernels-{hashlib.sha256(text).hexdigest()[:16]}.so"
-    if not path.is_file() and not _compile(path, flags):
+    if not _is_ours(path) and not _compile(path, flags):
         return None
     try:
         found = ctypes.CDLL(str(path))
@@ -83,6 +85,42 @@ def _processor_flags() -> List[str]:
     return [f"-m{name}" for name, marks in _VECTORS.items() if able.issuperset(marks)]
 
 
+def _is_ours(path: Path) -> bool:
+    """True for a library that this user compiled on this host: who is handed a folder build/ is handed no code.
+
+    The proof is the digest in the user's own cache, which does not travel with the folder.
+    """
+    try:
+        record = _record(path)
+        private = all(_is_private(place) for place in (path, path.parent, record, record.parent))
+        return private and record.read_text(encoding="ascii") == sha256_file(path)
+    except (OSError, RuntimeError, ValueError, RequestError):
+        return False
+
+
+def _is_private(place: Path) -> bool:
+    about = place.lstat()
+    kind = stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)
+    return kind and about.st_uid == os.geteuid() and not about.st_mode & 0o022
+
+
+def _record(path: Path) -> Path:
+    return user_cache() / "kernels" / f"{path.name}.sha256"
+
+
+def _keep(path: Path) -> None:
+    """Note what was compiled; where there is no cache to note it in, every process compiles for itself."""
+    try:
+        record = _record(path)
+        record.parent.mkdir(parents=True, exist_ok=True)
+        for place in (path, path.parent, record.parent):
+            os.chmod(place, stat.S_IMODE(place.stat().st_mode) & ~0o022)
+        write_text(record, sha256_file(path))
+        os.chmod(record, 0o600)
+    except (OSError, RuntimeError):
+        pass
+
+
 def _compile(path: Path, flags: List[str]) -> bool:
     """Compile the library, whole or not at all; several processes may do so at once."""
     compiler = next((found for found in map(shutil.which, _COMPILERS) if found), None)
@@ -97,6 +135,7 @@ def _compile(path: Path, flags: List[str]) -> bool:
             if done.returncode:
                 return False
             os.replace(made, path)
+            _keep(path)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return True

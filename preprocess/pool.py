@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
 from clip2om.pipeline.errors import RequestError
-from clip2om.pipeline.undisturbed import deaf_children, undisturbed, without_algebra
+from clip2om.pipeline.undisturbed import deaf_children, let_signals_come, undisturbed, without_algebra
 from clip2om.preprocess.worker import watch_parent
 
 # Two files can be flushed to the disk at once; behind eight that wait, the disk is what limits.
@@ -49,6 +49,10 @@ class Pool:
 
     def submit(self, tag: object, task: Callable[..., Any], *args: Any) -> None:
         """Start ``task(*args)``; ``tag`` comes back with its result."""
+        if isinstance(self._executor, InlineExecutor):
+            # The task itself: who presses Ctrl-C does not wait for the end of a long video.
+            self._running[self._executor.submit(task, *args)] = tag
+            return
         # A worker may be started by this: half started it would be nobody's.
         with undisturbed(), deaf_children(), without_algebra():
             self._running[self._executor.submit(task, *args)] = tag
@@ -69,6 +73,7 @@ class Pool:
         try:
             return tag, finished.result()
         except BrokenProcessPool:
+            let_signals_come()
             raise RequestError(
                 "a worker process died (killed, or out of memory)", None, "run again to resume, with fewer --workers"
             ) from None
@@ -85,5 +90,16 @@ def open_pool(workers: int) -> Iterator[Pool]:
         executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=watch_parent)
         try:
             yield Pool(executor, 2 * workers, aside)
+        except BaseException:
+            # What they have in work has no final name yet, and nobody waits for it.
+            kill_workers(executor)
+            raise
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
+
+
+def kill_workers(executor: ProcessPoolExecutor) -> None:
+    """End the processes of a pool at once, whatever they are doing."""
+    processes = getattr(executor, "_processes", None) or {}
+    for process in list(processes.values()):
+        process.kill()

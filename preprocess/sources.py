@@ -9,8 +9,10 @@ from typing import Collection, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from clip2om.pipeline.artifact import digest_of
 from clip2om.pipeline.card import Dataset
+from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.frame_names import FrameNames
-from clip2om.pipeline.naming import VIDEO_SUFFIXES, same_letters, without_suffix
+from clip2om.pipeline.naming import VIDEO_SUFFIXES, same_letters, stays_inside, without_suffix
+from clip2om.pipeline.opening import odd_kind
 from clip2om.preprocess.containers import import_av
 from clip2om.preprocess.entries import Entry
 from clip2om.preprocess.errors import BadVideoError
@@ -59,13 +61,29 @@ def find_source(entry: Entry, root: str, names: Dataset) -> Optional[Source]:
     That is the folder ``root/label/id`` or the file ``root/label/id.<suffix>``; for an entry with its own video_path
     (relative to ``root``) that folder or file instead. Suffixes may be in capitals, and accents in the form that a Mac
     writes. ``names`` says how the frames are called, and what turns them.
+
+    Raises:
+        RequestError: the entry's own video_path leads out of ``root``.
     """
+    if entry.video_path and not _may_be_at(entry.video_path, root, names):
+        raise RequestError(
+            f"video {entry.id!r} is said to be at {entry.video_path!r}, which is not below --video-path",
+            root,
+            "move the video there, or name with --video-path a folder above it",
+        )
     found = locate(root, entry.video_path or os.path.join(entry.label or "", entry.id))
     if found is None:
         return None
     if os.path.isdir(found):
         return Source("frames", found, names.frame_name, names.first_frame, names.turn_frames)
     return Source("video", found, names.frame_name, names.first_frame, names.turn_videos)
+
+
+def _may_be_at(place: str, root: str, names: Dataset) -> bool:
+    """True where an entry may say that it is at ``place``: below the root; lists of the recipes have absolute paths."""
+    if names.format in ("list", "rawframes"):
+        return ".." not in place.split("/") and "\0" not in place
+    return stays_inside(root, place)
 
 
 def locate(root: str, inside: str) -> Optional[str]:
@@ -189,6 +207,9 @@ def _stamp(item: "os.DirEntry[str]") -> Tuple[int, int]:
         about = item.stat()
     except FileNotFoundError:
         raise BadVideoError(f"frame {item.name} is a link that leads nowhere") from None
+    kind = odd_kind(about.st_mode)
+    if kind:
+        raise BadVideoError(f"frame {item.name} is {kind}, expected a file")
     return about.st_size, about.st_mtime_ns
 
 

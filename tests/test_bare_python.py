@@ -136,5 +136,5 @@ def test_a_library_that_breaks_is_named_with_its_reason(tmp_path: Path) -> None:
 def test_a_fault_of_our_own_is_no_advice_to_install_something() -> None:
     code = "from clip2om.pipeline.command import run\ndef body():\n    import clip2om.pipeline.nothing\nrun('x', body)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 1
+    assert "pip install" not in done.stderr
     assert "No module named 'clip2om.pipeline.nothing'" in done.stderr

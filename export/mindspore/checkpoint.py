@@ -1,4 +1,4 @@
-"""MindSpore checkpoints: read and written by MindSpore's own library, which runs nothing that a file may hold."""
+"""MindSpore checkpoints: read and written by MindSpore's own library, once :mod:`walk` has looked at them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from mindspore import Parameter, Tensor, nn
 
 from clip2om.export.mindspore.names import is_training_state
 from clip2om.export.mindspore.recognition import describe, differences
+from clip2om.export.mindspore.walk import check_content
 from clip2om.pipeline.artifact import replacing
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError, last_line
@@ -86,9 +87,14 @@ def _load(path: Path) -> Dict[str, object]:
         raise RequestError("is empty, expected a MindSpore checkpoint", path, "copy it again")
     if path.suffix != SUFFIX:
         raise RequestError(f"MindSpore reads checkpoints by the name *{SUFFIX}", path, f"rename the file to *{SUFFIX}")
+    # Every checkpoint begins with an entry, and every entry with its name: 0a, length, 0a. What is none is told below.
+    if head[:1] == b"\n" and b"\n" in head[2:8]:
+        check_content(path)
     try:
         return mindspore.load_checkpoint(str(path), crc_check=checked)
-    except (ValueError, TypeError, RuntimeError, OSError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever the library makes of damaged bytes
         raise _explain(path, head, size, error) from None
 
 
@@ -99,7 +105,6 @@ def _explain(path: Path, head: bytes, size: int, error: Exception) -> RequestErr
     # The library wraps what it finds into words about permissions.
     if "crc" in f"{error.__cause__}":
         return RequestError("is damaged: its checksum does not match", path, "copy it again")
-    # Every checkpoint begins with an entry, and every entry with its name: 0a, length, 0a.
     if "Failed to read" in reason and head[:1] == b"\n" and b"\n" in head[2:8]:
         return RequestError(f"is cut short at {size} bytes, or damaged", path, "copy it again")
     if "Failed to read" in reason:

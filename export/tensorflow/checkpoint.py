@@ -46,8 +46,12 @@ def load_weights(network: C3d, prefix: Path, card: Card) -> Dict[str, np.ndarray
 
 def _open(prefix: Path) -> Any:
     try:
-        return tf.train.load_checkpoint(str(prefix))
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        reader = tf.train.load_checkpoint(str(prefix))
+        reader.get_variable_to_shape_map()
+        return reader
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged index makes TensorFlow raise errors of many kinds
         if prefix.is_file():
             raise RequestError(f"is {kind_of(prefix)}", prefix, "check --checkpoint and --model") from None
         raise RequestError(f"TensorFlow cannot read it ({last_line(error)})", prefix, "copy it again") from None
@@ -56,7 +60,9 @@ def _open(prefix: Path) -> Any:
 def _read(reader: Any, name: str, prefix: Path) -> np.ndarray:
     try:
         value = np.asarray(reader.get_tensor(name))
-    except (tf.errors.OpError, RuntimeError, IndexError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
         raise RequestError(f"{name} cannot be read ({last_line(error)})", prefix, "copy it again") from None
     # bfloat16 is no NumPy type of its own: its kind is V.
     if value.dtype.kind not in "fV":

@@ -177,7 +177,7 @@ def _score(job: Job, folder: Path, card: Card, max_clips: int, console: Console)
     from clip2om.postprocess.reading import read_scores
 
     engine = _engine(job)
-    if find_current(job, engine, folder) is None:
+    if find_current(job, engine, folder, RunOptions()) is None:
         console.say(f"scoring {len(job.groups)} batches in {engine.precision}")
         score(job, engine, folder, RunOptions(), console)
     batches = from_manifest(job.batches, card)

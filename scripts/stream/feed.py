@@ -13,8 +13,9 @@ from typing import Any, Callable, Dict, Generator, Iterator, List, Sequence
 import numpy as np
 
 from clip2om.pipeline.errors import RequestError
-from clip2om.pipeline.undisturbed import deaf_children, undisturbed, without_algebra
+from clip2om.pipeline.undisturbed import deaf_children, let_signals_come, undisturbed, without_algebra
 from clip2om.preprocess.plan import Plan, PlannedVideo
+from clip2om.preprocess.pool import kill_workers
 from clip2om.scripts.stream.ring import Note, Ring
 from clip2om.scripts.stream.worker import Decode, begin, decode
 
@@ -69,6 +70,9 @@ class Feeder:
             try:
                 self._running = [self._hand_out(os.getpid) for _ in range(self.workers)]
                 yield self
+            except BaseException:
+                kill_workers(self._pool)
+                raise
             finally:
                 self._ring.stop()
                 self._pool.shutdown(wait=True, cancel_futures=True)
@@ -188,6 +192,7 @@ def _result(future: Future) -> None:
     try:
         future.result()
     except BrokenProcessPool as error:
+        let_signals_come()
         raise _died() from error
 
 

@@ -48,10 +48,28 @@ def test_exit_codes_and_one_line(statement: str, code: int, line: str) -> None:
     assert done.stderr.startswith(f"stage: error: {line}" if line else "")
 
 
-def test_a_fault_of_our_own_keeps_its_trace() -> None:
+def test_a_fault_of_our_own_is_one_line_and_a_trace_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
     done = _body("return {}['x']")
-    assert done.returncode == 1
-    assert "Traceback" in done.stderr
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("stage: error: a fault of clip2om, or a library's: KeyError ('x') at ")
+    monkeypatch.setenv("CLIP2OM_TRACE", "1")
+    assert "Traceback" in _body("return {}['x']").stderr
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("raise MemoryError", "there is not enough memory"),
+        ("return (lambda f: f(f))(lambda f: f(f))", "nested too deep"),
+        ("raise OSError('a library says so')", "a fault of clip2om, or a library's: OSError (a library says so)"),
+    ],
+)
+def test_what_is_left_is_one_line_too(statement: str, words: str) -> None:
+    done = _body(statement)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert words in line
 
 
 def test_closed_pipe_is_no_error() -> None:

@@ -33,4 +33,4 @@ def test_files_that_are_no_mean_volume(tmp_path):
     np.save(path, np.zeros((3, 2, 4, 4), np.float32))
     assert "holds float32 (3, 2, 4, 4), expected float32 (2, 4, 4, 3)" in refused(path)
     np.savez(tmp_path / "mean.npz", np.zeros(1))
-    assert "holds several arrays" in refused(tmp_path / "mean.npz")
+    assert "cannot be read (the magic string is not correct" in refused(tmp_path / "mean.npz")

@@ -233,7 +233,7 @@ def test_annotation_of_another_shape(small: SmallSet, text: str, words: tuple) -
     refused(stage("preprocess", *small.args()), "annotation.json", *words)
 
 
-@pytest.mark.parametrize("name", ["../../outside", "a/b", "..", "", "two\nlines", "half \ud83d sign"])
+@pytest.mark.parametrize("name", ["../../outside", "a/b", "..", "", "two\nlines"])
 def test_ids_stay_in_their_folder_and_on_their_line(small: SmallSet, name: str) -> None:
     small.database[name] = {"subset": "validation", "annotations": {"label": "run", "segment": [1, 3]}}
     small.annotate()
@@ -309,9 +309,9 @@ def test_whole_video_without_a_segment(small: SmallSet) -> None:
     assert manifest.videos[2].segment == (1, 21)
 
 
-def test_video_path_of_the_entry_wins(small: SmallSet, tmp_path: Path) -> None:
-    (small.frames / "walk" / "video_0").rename(tmp_path / "elsewhere")
-    small.database["video_0"]["video_path"] = str(tmp_path / "elsewhere")
+def test_video_path_of_the_entry_wins(small: SmallSet) -> None:
+    (small.frames / "walk" / "video_0").rename(small.frames / "elsewhere")
+    small.database["video_0"]["video_path"] = "elsewhere"
     small.annotate()
     assert not _done(small).skipped
 

@@ -1,0 +1,5 @@
+"""Datasets of the preprocess tests, here too."""
+
+from tests.preprocess.conftest import small
+
+__all__ = ["small"]
