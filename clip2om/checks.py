@@ -8,6 +8,7 @@ from typing import List, Sequence
 from clip2om import option
 from clip2om.pipeline.atc_program import find_atc
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.file_kinds import kind_of
 from clip2om.pipeline.records import CompiledRecord, find_record
 from clip2om.pipeline.soc import CPU
 from clip2om.request import Request
@@ -145,16 +146,13 @@ def refuse_what_is_no_checkpoint(path: Path) -> None:
     """Refuse files that only stand for weights, by their first bytes; the export stage looks closer.
 
     Raises:
-        RequestError: empty, a git-lfs pointer, or a web page.
+        RequestError: empty, a git-lfs pointer, a web page, an archive with a checkpoint in it, a graph, ...
     """
-    with open(path, "rb") as stream:
-        head = stream.read(512)
-    if not head:
+    if not path.stat().st_size:
         raise RequestError("is empty, expected trained weights", path, "copy or download it again")
-    if head.startswith(b"version https://git-lfs"):
-        raise RequestError("is a pointer of git-lfs, not the weights", path, "run git lfs pull where it is from")
-    if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
-        raise RequestError("is a web page, not trained weights", path, "download the file, not the page about it")
+    kind = kind_of(path)
+    if kind is not None and not kind.weights:
+        raise RequestError(kind.words, path, kind.todo)
 
 
 def _check_dataset(request: Request, needs: "tuple[Path, ...]") -> None:

@@ -43,6 +43,14 @@ EXPORT = (
         remembered=True,
     ),
     Option(
+        "WEIGHTS",
+        "WHICH",
+        "raw or average, where a checkpoint holds both (default: what it has as its weights)",
+        _to("--weights", "export"),
+        one_of("raw", "average"),
+        remembered=True,
+    ),
+    Option(
         "BATCH",
         "N",
         "clips per execution (default: the card's); for om also several, 1,4,8: one model each",

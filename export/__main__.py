@@ -34,6 +34,11 @@ def make_parser() -> Parser:
         metavar="FILE",
         help="trained weights; of TensorFlow the prefix, the index, or the folder (default: the card's)",
     )
+    parser.add_argument(
+        "--weights",
+        choices=("raw", "average"),
+        help="which, where a checkpoint holds averages over training steps too (default: what it has as its weights)",
+    )
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: build/CARD/graph")
     parser.add_argument(
         "--format", metavar="FORMAT", help="onnx, pb, mindir or air (default: the card's or framework's)"

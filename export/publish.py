@@ -56,6 +56,7 @@ def publish(
         versions=versions(list(distributions)),
         parity=figures,
         transform_digest=request.card.digest("transform"),
+        weights=request.weights,
     )
     write_record(request.output / RECORD, record)
     _remove_former(former, graph)

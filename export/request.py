@@ -35,6 +35,7 @@ class ExportRequest:
         opset: Version of the ONNX operator set.
         max_diff: Largest difference from the framework, relative to max(1, largest logit).
         reuse_dynamic: A graph with a symbolic batch that is there already will do for a fixed one.
+        weights: ``raw`` or ``average``, where a checkpoint holds both; empty takes what the file has as its weights.
     """
 
     card: Card
@@ -47,6 +48,12 @@ class ExportRequest:
     opset: int
     max_diff: float
     reuse_dynamic: bool = False
+    weights: str = ""
+
+    @property
+    def average(self) -> Optional[bool]:
+        """Whether the averages over training steps are wanted; None takes what the file has as its weights."""
+        return None if not self.weights else self.weights == "average"
 
     @property
     def input(self) -> TensorSpec:
@@ -71,6 +78,7 @@ class ExportRequest:
             "input_dtype": self.input_dtype,
             "opset": self.opset,
             "format": self.format,
+            **({"weights": self.weights} if self.weights else {}),
         }
         return digest_of({"card": self.card.digest(*SECTIONS), "options": options})
 
@@ -125,6 +133,7 @@ def make_request(card: Card, args: argparse.Namespace, formats: Sequence[str]) -
         opset=args.opset or card.export.opset,
         max_diff=args.max_diff,
         reuse_dynamic=args.reuse_dynamic,
+        weights=args.weights or "",
     )
 
 

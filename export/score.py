@@ -211,6 +211,7 @@ def _request(card: Card, record: GraphRecord, checkpoint: Optional[Path], folder
         input_dtype=record.inputs[0].dtype,
         opset=record.opset or card.export.opset,
         max_diff=0.0,
+        weights=record.weights,
     )
 
 

@@ -48,6 +48,7 @@ class GraphRecord:
         checkpoint_sha256: Digest of the checkpoint.
         versions: Tool name to version.
         parity: Comparison with the framework, on an input other than the export's example.
+        weights: ``raw`` or ``average``, where that was chosen of a checkpoint with both.
     """
 
     format: str
@@ -63,6 +64,7 @@ class GraphRecord:
     versions: Dict[str, str]
     parity: Parity
     transform_digest: str = ""
+    weights: str = ""
 
 
 @dataclass(frozen=True)

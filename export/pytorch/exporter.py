@@ -34,7 +34,8 @@ def export_graph(request: ExportRequest, console: Console) -> GraphRecord:
     """
     check_opset(request.opset)
     console.say(f"loading {request.checkpoint}")
-    network = load_weights(build_network(request.card), request.checkpoint, request.card).eval()
+    card = request.card
+    network = load_weights(build_network(card), request.checkpoint, card, request.average, console.say).eval()
     console.say(f"exporting at opset {request.opset}")
     model = explicit_pads(onnx_graph.simplify(onnx_from_torch(network, request)))
     onnx_graph.check(model, operators(request))
@@ -55,7 +56,7 @@ def load_network(request: ExportRequest) -> Callable[[np.ndarray], np.ndarray]:
     Raises:
         RequestError: a card or a checkpoint that does not fit.
     """
-    network = load_weights(build_network(request.card), request.checkpoint, request.card)
+    network = load_weights(build_network(request.card), request.checkpoint, request.card, request.average)
     return _eager(Deployed(network, request.card))
 
 

@@ -9,18 +9,6 @@ import onnx
 from clip2om.export.pytorch.networks import FAMILIES
 from clip2om.export.request import ExportRequest
 
-_RESIDUAL = {"Conv", "Relu", "MaxPool", "Add", "Gemm"}
-_NETWORKS = {
-    "resnet3d": _RESIDUAL,
-    "resnet2p1d": _RESIDUAL,
-    "wideresnet": _RESIDUAL,
-    "resnext": _RESIDUAL,
-    # Normalisations that follow no convolution stay.
-    "preresnet": _RESIDUAL | {"BatchNormalization"},
-    "densenet": {"Conv", "BatchNormalization", "Relu", "Concat", "MaxPool", "AveragePool", "Gemm"},
-    "c3d": {"Conv", "Relu", "MaxPool", "Flatten", "Gemm"},
-    "r2plus1d": {"Conv", "Relu", "Add", "Gemm"},
-}
 _POOLING = {
     "global": {"GlobalAveragePool", "Flatten"},
     "average": {"AveragePool", "Flatten"},
@@ -31,8 +19,9 @@ _POOLING = {
 def operators(request: ExportRequest) -> Set[str]:
     """Return the operators that the graph of a request may have: those that the NPU's converter documents."""
     card = request.card
-    allowed = set(_NETWORKS[card.model.network])
-    if FAMILIES[card.model.network].pooled:
+    family = FAMILIES[card.model.network]
+    allowed = set(family.operators)
+    if family.pooled:
         allowed |= _POOLING[card.export.pooling]
     if request.input_dtype == "uint8":
         allowed |= {"Cast", "Sub", "Mul"}
