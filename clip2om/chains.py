@@ -34,7 +34,8 @@ class Chain:
         """Add what makes the graph; ``several``: one with an open batch size."""
         request = self.request
         checkpoint = request.checkpoint
-        if self._absent(checkpoint, "CHECKPOINT") and (request.graph / "model.json").is_file():
+        variable = "GRAPH_FILE" if request.adopts else "CHECKPOINT"
+        if self._absent(checkpoint, variable) and (request.graph / "model.json").is_file():
             self.notes.append(f"{request.graph}: its weights are not here ({checkpoint}): taken as it is")
             # The stage looks whether the graph is what is asked for, and needs no framework to do so.
             step = steps.export(request, checkpoint, several)
@@ -112,7 +113,8 @@ class Chain:
     def _can_export(self) -> bool:
         request = self.request
         graph = (request.graph / "model.json").is_file()
-        return graph or not self._absent(request.checkpoint, "CHECKPOINT")
+        variable = "GRAPH_FILE" if request.adopts else "CHECKPOINT"
+        return graph or not self._absent(request.checkpoint, variable)
 
     def _can_convert(self) -> bool:
         return (self.request.compiled / "model.json").is_file() or self._can_export()

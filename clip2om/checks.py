@@ -29,6 +29,13 @@ def check_request(command: str, request: Request) -> None:
     """
     _check_sizes(command, request)
     _check_engine(request)
+    if "GRAPH_FILE" in request.given and not request.adopts:
+        fix = request.values.spelled("SET", "model.framework=onnx")
+        raise RequestError(
+            f"card {request.card.name} is of {request.card.model.framework}, a graph needs one of framework onnx",
+            request.values.spelled("GRAPH_FILE", request.given.one("GRAPH_FILE")),
+            f"say {fix}, or write a card of it with clip2om card --from FILE",
+        )
     _check_labels(request)
     values, card = request.values, request.card
     if "K" in values and int(values.one("K")) > card.model.classes:
@@ -132,13 +139,15 @@ def _check_compiler(request: Request) -> None:
 
 
 def _check_checkpoint(request: Request, path: Path) -> None:
-    spelled = request.values.spelled("CHECKPOINT", "FILE")
-    if not request.values.one("CHECKPOINT") and not request.card.model.checkpoint:
+    variable = "GRAPH_FILE" if request.adopts else "CHECKPOINT"
+    spelled = request.values.spelled(variable, "FILE")
+    if not request.values.one(variable) and not request.card.model.checkpoint:
         raise RequestError("model.checkpoint is empty", request.card.path, f"give {spelled}")
     if not exists(path):
-        todo = "check the path" if "CHECKPOINT" in request.given else f"give the trained weights: {spelled}"
-        raise RequestError("no such checkpoint", path, todo)
-    if path.is_file():
+        what = "graph" if request.adopts else "checkpoint"
+        todo = "check the path" if variable in request.given else f"give the trained weights: {spelled}"
+        raise RequestError(f"no such {what}", path, todo)
+    if path.is_file() and not request.adopts:
         refuse_what_is_no_checkpoint(path)
 
 

@@ -43,6 +43,12 @@ EXPORT = (
         remembered=True,
     ),
     Option(
+        "GRAPH_FILE",
+        "FILE",
+        "an ONNX graph that is there already, for a card whose model.framework is onnx",
+        remembered=True,
+    ),
+    Option(
         "WEIGHTS",
         "WHICH",
         "raw or average, where a checkpoint holds both (default: what it has as its weights)",

@@ -9,7 +9,7 @@ from clip2om.pipeline.naming import is_plain_name
 from clip2om.pipeline.tensor import DTYPES
 
 _CHOICES = {
-    "model.framework": ("pytorch", "tensorflow", "paddle", "mindspore"),
+    "model.framework": ("pytorch", "tensorflow", "paddle", "mindspore", "onnx"),
     "model.shortcut": ("A", "B"),
     "input.dtype": DTYPES,
     "clips.sampler": ("windows", "uniform", "consecutive", "spread"),

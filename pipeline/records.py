@@ -25,6 +25,7 @@ class Parity:
         max_abs: Largest absolute logit of the reference.
         cosine: Cosine of the two flattened outputs.
         clips: Clips compared.
+        dead: The reference gives the same for all of them, so that the comparison says nothing.
     """
 
     reference: str
@@ -32,6 +33,7 @@ class Parity:
     max_abs: float
     cosine: float
     clips: int
+    dead: bool = False
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,8 @@ def choose(candidates: Sequence[Candidate], average: Optional[bool] = None) -> T
         CollisionError: several are of the kind that is wanted, or none.
     """
     swapped = any(candidate.path[-1:] == (_SWAPPED,) for candidate in candidates)
-    averages, raw = [], []
+    averages: List[Candidate] = []
+    raw: List[Candidate] = []
     for candidate in candidates:
         mean = candidate.path[-1:] == ("state_dict",) if swapped else candidate.average
         (averages if mean else raw).append(candidate)
@@ -265,7 +266,7 @@ def _candidate(
 
 
 def _other(name: str, found: Stored, shape: Tuple[int, ...]) -> bool:
-    """Tell whether an entry is no floating-point tensor of a shape; one without values is told later, by its problem."""
+    """Tell whether an entry is no floating-point tensor of a shape; one without values is told by its problem."""
     return not is_count(name) and (found.shape != tuple(shape) or not (found.floating or found.problem))
 
 
@@ -292,7 +293,7 @@ def _flat_averages(
 
 def _joined(name: str, joint: str) -> str:
     """Return a name whose dots, but for the one after ``model_ema``, are replaced."""
-    head, dot, rest = name.partition(".")
+    head, _, rest = name.partition(".")
     if joint == "" and head == "model_ema":
         return f"{head}.{rest.replace('.', joint)}"
     return name.replace(".", joint) if joint else name

@@ -40,7 +40,7 @@ _REBUILDS = re.compile(
     r"_*(pyx_)?(unpickle|rebuild|reconstruct|restore|frombuffer|scalar|dtype|ndarray|randomstate_ctor|generator_ctor"
     r"|bit_generator_ctor|device|get_layout)"
 )
-_FALLBACK = (
+_FALLBACK = (  # noqa: SIM905
     "os posix nt sys subprocess shutil socket importlib runpy code codeop pty ctypes _ctypes operator _operator io _io"
     " marshal pickle _pickle shelve tempfile webbrowser urllib http ftplib smtplib asyncio multiprocessing threading"
     " _thread timeit profile cProfile pdb bdb trace doctest unittest ast inspect gc signal platform zipfile tarfile"

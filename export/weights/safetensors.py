@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Dict
+from typing import Any, Dict
 
 import numpy as np
 
@@ -64,9 +64,9 @@ class _CutError(Exception):
     """There are fewer bytes than the header says."""
 
 
-def _tensor(path: Path, start: int, size: int, entry: Dict[str, object]) -> Stored:
-    kind, shape, (begin, end) = str(entry["dtype"]), entry["shape"], entry["data_offsets"]  # type: ignore[misc]
-    shape = tuple(int(extent) for extent in shape)  # type: ignore[attr-defined]
+def _tensor(path: Path, start: int, size: int, entry: Dict[str, Any]) -> Stored:
+    kind, shape = str(entry["dtype"]), tuple(int(extent) for extent in entry["shape"])
+    begin, end = (int(offset) for offset in entry["data_offsets"])
     if start + end > size:
         raise _CutError
     if kind not in _NAMES:
