@@ -36,8 +36,8 @@ def check_request(command: str, request: Request) -> None:
             request.values.spelled("GRAPH_FILE", request.given.one("GRAPH_FILE")),
             f"say {fix}, or write a card of it with clip2om card --from FILE",
         )
-    _check_labels(request)
     values, card = request.values, request.card
+    card.class_names()
     if "K" in values and int(values.one("K")) > card.model.classes:
         raise RequestError(
             f"{values.one('K')} classes are asked for, the card has {card.model.classes}",
@@ -92,20 +92,6 @@ def _check_engine(request: Request) -> None:
             request.values.name("ENGINE"),
             f"choose one of: {', '.join(able)}; or name the device with {request.values.name('SOC')}",
         )
-
-
-def _check_labels(request: Request) -> None:
-    card = request.card
-    labels = card.labels()
-    if labels and len(labels) != card.model.classes:
-        raise RequestError(
-            f"dataset.labels has {len(labels)} classes, model.classes is {card.model.classes}",
-            card.path,
-            "name the label file of the trained model, or correct model.classes",
-        )
-    twice = sorted({label for label in labels if labels.count(label) > 1}) if len(set(labels)) < len(labels) else []
-    if twice:
-        raise RequestError(f"dataset.labels has {twice[0]!r} twice", card.path, "every class has a name of its own")
 
 
 def _check_files(request: Request) -> None:

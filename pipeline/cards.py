@@ -13,6 +13,7 @@ from clip2om.pipeline.card import Card
 from clip2om.pipeline.card_check import check
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.places import CARDS
+from clip2om.pipeline.texts import read_text
 from clip2om.pipeline.typed import from_dict
 
 
@@ -34,7 +35,7 @@ def load(model: str, overrides: Sequence[str] = ()) -> Card:
     path = Path(model) if model.endswith(".toml") else CARDS / f"{model}.toml"
     if not path.is_file():
         raise RequestError(f"no model card called {model!r}", path.parent, f"choose one of: {', '.join(available())}")
-    data = _parse(path.read_text(encoding="utf-8"), path)
+    data = _parse(read_text(path, "check --model"), path)
     for key in ("name", "path"):
         if key in data:
             raise RequestError(f"key {key!r} is derived from the file name and may not be written", path)
