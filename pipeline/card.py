@@ -117,10 +117,11 @@ class Transform:
 class Dataset:
     """Default dataset; see :meth:`Card.resolve` for its paths.
 
-    ``labels`` names a file of models/labels, or is the path of one. ``format`` says what ``annotation`` is: ``activitynet`` (JSON), ``list`` (lines ``<frame folder> <label>``),
-    ``rawframes`` (lines ``<class>/<video> <frames> <label>``) or ``folders`` (a folder of class folders of videos).
-    ``first_frame`` is the number in the name of a video's first frame. ``turn_videos`` shows video files upright, as
-    the ffmpeg tool and OpenCV do by the display matrix (decord does not), ``turn_frames`` frame files by their EXIF
+    ``labels`` names a file of models/labels, or is the path of one. ``format`` says what ``annotation`` is:
+    ``activitynet`` (JSON), ``list`` (lines ``<frame folder> <label>``), ``rawframes`` (lines
+    ``<class>/<video> <frames> <label>``) or ``folders`` (a folder of class folders of videos). ``first_frame`` is the
+    number in the name of a video's first frame. ``turn_videos`` shows video files upright, as the ffmpeg tool and
+    OpenCV do by the display matrix (decord does not), ``turn_frames`` frame files by their EXIF
     data, as OpenCV does (Pillow does not).
     """
 

@@ -51,7 +51,7 @@ def load_weights(
     candidates = _look(content, {name: tuple(value.shape) for name, value in expected.items()}, path)
     fitting = [candidate for candidate in candidates if candidate.fits]
     arch = _arch(content)
-    if not fitting or contradicts(arch, card):
+    if not fitting or contradicts(arch, card) or _contradicted(fitting[0], card):
         raise _misfit(content, candidates, expected, card, path)
     try:
         chosen, lines = find.choose(fitting, average)
@@ -176,8 +176,24 @@ def _misfit(
         problems.insert(0, f"arch is {arch!r}")
     if nearest.prefix or nearest.path not in ((), ("state_dict",)):
         problems.insert(0, nearest.where())
-    seems, todo = describe(state, card, expected)
+    told = _contradicted(nearest, card)
+    problems += [f"its names are torchvision's, whose network has {key} {value}" for key, value in told.items()]
+    seems, todo = describe(state, card, expected, implied_by(nearest) if not contradicts(arch, card) else {})
     return RequestError(f"does not fit {asked(card)}; {'; '.join(problems)}; it seems to be {seems}", path, todo)
+
+
+def implied_by(candidate: Candidate) -> Dict[str, Any]:
+    """Return entries of a card that leave no trace in shapes and that the names of a library tell."""
+    names = [name for name in candidate.origins.values() if name.endswith("stem.0.weight")]
+    is_resnet = "bn1.weight" in candidate.state and "conv2.weight" not in candidate.state
+    flat = candidate.state.get("layer2.0.conv1.weight")
+    if not names or not is_resnet or flat is None or flat.shape[2:3] == (1,):
+        return {}
+    return {"no_max_pool": True, "conv1_t_stride": 1, "same_padding": False}
+
+
+def _contradicted(candidate: Candidate, card: Card) -> Dict[str, Any]:
+    return {key: value for key, value in implied_by(candidate).items() if getattr(card.model, key) != value}
 
 
 def _no_state(content: Any, path: Path) -> RequestError:

@@ -49,11 +49,19 @@ def asked(card: Card) -> str:
     return f"card {card.name} ({describe_model(card.model)}, {shortcut}{card.model.classes} classes)"
 
 
-def describe(state: State, card: Card, expected: State) -> Tuple[str, str]:
+def describe(state: State, card: Card, expected: State, implied: Optional[Dict[str, Any]] = None) -> Tuple[str, str]:
     """Return what a state dict that does not fit the card seems to be, and what to do about it.
 
-    A card and entries are proposed only if the network they give has exactly these names and shapes.
+    A card and entries are proposed only if the network they give has exactly these names and shapes; of several cards
+    the one with the fewest entries to set.
+
+    Args:
+        state: The state dict.
+        card: The card.
+        expected: That of the card's network.
+        implied: Entries that its names tell beside, as those of a library whose network has no others.
     """
+    implied = implied or {}
     classes = _other_classes(state, card, expected)
     if classes:
         title = _title(card.model.network, options_of(state, card.model.network)) if network_of(state) else ""
@@ -62,21 +70,30 @@ def describe(state: State, card: Card, expected: State) -> Tuple[str, str]:
     network = network_of(state)
     if network is None:
         return _describe_stranger(state)
-    options = options_of(state, network)
+    options = {**options_of(state, network), **implied}
     seems = _title(network, options)
+    proposals = []
     for candidate in _candidates(card, network):
         model = dataclasses.replace(candidate.model, framework="pytorch", **options)
         if not _fits(state, dataclasses.replace(candidate, model=model)):
             continue
         other = [] if candidate is card else [f"--model {candidate.name}"]
         entries = {"framework": "pytorch", **options}
-        sets = [f"--set model.{key}={entries[key]}" for key in entries if entries[key] != getattr(candidate.model, key)]
+        changed = [key for key in entries if entries[key] != getattr(candidate.model, key)]
+        sets = [f"--set model.{key}={_toml(entries[key])}" for key in changed]
         words = " ".join([*other, *sets])
-        untold = [key for key in FAMILIES[network].untold if key in FAMILIES[network].takes]
-        if sets and untold:
+        proposals.append((len(sets), words, bool(sets)))
+    if proposals:
+        _, words, any_set = min(proposals, key=lambda proposal: proposal[0])
+        untold = [key for key in FAMILIES[network].untold if key in FAMILIES[network].takes and key not in implied]
+        if any_set and untold:
             seems += f"; weights cannot tell {', '.join(untold)}: set them as it was trained"
         return seems, f"use {words}" if words else "the weights fit and arch does not: check which file it is"
     return seems, f"no card entry makes it fit{_channels(state, network, card)}; {_CHECK}"
+
+
+def _toml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _other_classes(state: State, card: Card, expected: State) -> int:

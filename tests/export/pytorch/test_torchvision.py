@@ -29,6 +29,17 @@ def test_weights_under_torchvisions_names_give_its_logits(tmp_path, card):
     assert np.allclose(found, wanted, rtol=1e-5, atol=1e-5 * np.abs(wanted).max())
 
 
+def test_what_shapes_cannot_tell_is_told_by_the_names(tmp_path):
+    description, _ = golden.load("tv-r3d-18")
+    state = {key: torch.zeros(()).expand(shape) for key, shape, _ in description["params"]}
+    torch.save(state, tmp_path / "some.pth")
+    sets = ["model.depth=18", "model.conv1_t_size=3", "model.classes=400", "dataset.labels="]
+    other = cards.load("3d_resnet", sets)
+    with pytest.raises(RequestError) as caught:
+        load_weights(build_network(other), tmp_path / "some.pth", other)
+    assert caught.value.line().endswith("use --set model.no_max_pool=true")
+
+
 @pytest.mark.parametrize("card", NETWORKS)
 def test_another_card_of_them_is_proposed(tmp_path, card):
     description, _ = golden.load(NETWORKS[card])
