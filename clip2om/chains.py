@@ -9,6 +9,7 @@ from typing import Callable, Dict, List, Tuple
 from clip2om import options, steps
 from clip2om.checks import batches_fit, model_fits
 from clip2om.pipeline.artifact import sha256_file
+from clip2om.pipeline.file_kinds import is_pytorch
 from clip2om.pipeline.soc import CPU
 from clip2om.request import Request
 from clip2om.steps import Step, given
@@ -33,7 +34,8 @@ class Chain:
         """Add what makes the graph; ``several``: one with an open batch size."""
         request = self.request
         checkpoint = request.checkpoint
-        if self._absent(checkpoint, "CHECKPOINT") and (request.graph / "model.json").is_file():
+        variable = "GRAPH_FILE" if request.adopts else "CHECKPOINT"
+        if self._absent(checkpoint, variable) and (request.graph / "model.json").is_file():
             self.notes.append(f"{request.graph}: its weights are not here ({checkpoint}): taken as it is")
             # The stage looks whether the graph is what is asked for, and needs no framework to do so.
             step = steps.export(request, checkpoint, several)
@@ -47,9 +49,9 @@ class Chain:
 
         The file is called after what is in it, so that it never has to be made twice, nor is it ever another one's.
         """
-        if self.request.framework != "mindspore" or checkpoint.suffix not in (".pth", ".pt"):
+        if self.request.framework != "mindspore" or _environment_of(checkpoint) != "torch":
             return checkpoint
-        if not checkpoint.is_file():
+        if not checkpoint.is_file() or checkpoint.suffix == ".safetensors":
             return checkpoint
         output = self.request.build / "checkpoint" / f"{sha256_file(checkpoint)[:16]}.ckpt"
         if not output.is_file():
@@ -58,9 +60,8 @@ class Chain:
 
     def rename(self, source: Path, target: Path) -> None:
         """Add the steps that write weights under another framework's names: between two frameworks through .npz."""
-        kinds = {".pth": "torch", ".pt": "torch", ".ckpt": "mindspore"}
         words = (*self.request.of_card(),)
-        names = [kinds[path.suffix] for path in (source, target) if path.suffix in kinds]
+        names = [kind for kind in map(_environment_of, (source, target)) if kind]
         if len(names) == 2:
             between = target.with_name(target.name + ".npz")
             self.steps.append(Step("export.checkpoint", (*words, str(source), str(between)), names[0]))
@@ -112,7 +113,8 @@ class Chain:
     def _can_export(self) -> bool:
         request = self.request
         graph = (request.graph / "model.json").is_file()
-        return graph or not self._absent(request.checkpoint, "CHECKPOINT")
+        variable = "GRAPH_FILE" if request.adopts else "CHECKPOINT"
+        return graph or not self._absent(request.checkpoint, variable)
 
     def _can_convert(self) -> bool:
         return (self.request.compiled / "model.json").is_file() or self._can_export()
@@ -206,6 +208,13 @@ class Chain:
         words += [str(request.build / "compiled"), "--output", str(request.build / "sweep" / request.soc)]
         words += given(request, "sweep", *options.SWEEP)
         self.steps.append(Step("scripts.sweep", tuple(words), "mindspore" if request.mindir else "plot"))
+
+
+def _environment_of(path: Path) -> str:
+    """Return the environment that reads or writes weights in a file; empty for arrays of no framework."""
+    if path.is_file() and path.suffix != ".npz" and is_pytorch(path):
+        return "torch"
+    return {".pth": "torch", ".pt": "torch", ".ckpt": "mindspore"}.get(path.suffix, "")
 
 
 def dataset_of(request: Request) -> Tuple[Path, Path]:

@@ -8,6 +8,7 @@ from typing import List, Sequence
 from clip2om import option
 from clip2om.pipeline.atc_program import find_atc
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.file_kinds import kind_of
 from clip2om.pipeline.records import CompiledRecord, find_record
 from clip2om.pipeline.soc import CPU
 from clip2om.request import Request
@@ -28,8 +29,15 @@ def check_request(command: str, request: Request) -> None:
     """
     _check_sizes(command, request)
     _check_engine(request)
-    _check_labels(request)
+    if "GRAPH_FILE" in request.given and not request.adopts:
+        fix = request.values.spelled("SET", "model.framework=onnx")
+        raise RequestError(
+            f"card {request.card.name} is of {request.card.model.framework}, a graph needs one of framework onnx",
+            request.values.spelled("GRAPH_FILE", request.given.one("GRAPH_FILE")),
+            f"say {fix}, or write a card of it with clip2om card --from FILE",
+        )
     values, card = request.values, request.card
+    card.class_names()
     if "K" in values and int(values.one("K")) > card.model.classes:
         raise RequestError(
             f"{values.one('K')} classes are asked for, the card has {card.model.classes}",
@@ -86,20 +94,6 @@ def _check_engine(request: Request) -> None:
         )
 
 
-def _check_labels(request: Request) -> None:
-    card = request.card
-    labels = card.labels()
-    if labels and len(labels) != card.model.classes:
-        raise RequestError(
-            f"dataset.labels has {len(labels)} classes, model.classes is {card.model.classes}",
-            card.path,
-            "name the label file of the trained model, or correct model.classes",
-        )
-    twice = sorted({label for label in labels if labels.count(label) > 1}) if len(set(labels)) < len(labels) else []
-    if twice:
-        raise RequestError(f"dataset.labels has {twice[0]!r} twice", card.path, "every class has a name of its own")
-
-
 def _check_files(request: Request) -> None:
     for variable in ("CALIBRATION_ANNOTATION", "LABELS", "FONT"):
         path = request.given.one(variable)
@@ -131,13 +125,15 @@ def _check_compiler(request: Request) -> None:
 
 
 def _check_checkpoint(request: Request, path: Path) -> None:
-    spelled = request.values.spelled("CHECKPOINT", "FILE")
-    if not request.values.one("CHECKPOINT") and not request.card.model.checkpoint:
+    variable = "GRAPH_FILE" if request.adopts else "CHECKPOINT"
+    spelled = request.values.spelled(variable, "FILE")
+    if not request.values.one(variable) and not request.card.model.checkpoint:
         raise RequestError("model.checkpoint is empty", request.card.path, f"give {spelled}")
     if not exists(path):
-        todo = "check the path" if "CHECKPOINT" in request.given else f"give the trained weights: {spelled}"
-        raise RequestError("no such checkpoint", path, todo)
-    if path.is_file():
+        what = "graph" if request.adopts else "checkpoint"
+        todo = "check the path" if variable in request.given else f"give the trained weights: {spelled}"
+        raise RequestError(f"no such {what}", path, todo)
+    if path.is_file() and not request.adopts:
         refuse_what_is_no_checkpoint(path)
 
 
@@ -145,16 +141,13 @@ def refuse_what_is_no_checkpoint(path: Path) -> None:
     """Refuse files that only stand for weights, by their first bytes; the export stage looks closer.
 
     Raises:
-        RequestError: empty, a git-lfs pointer, or a web page.
+        RequestError: empty, a git-lfs pointer, a web page, an archive with a checkpoint in it, a graph, ...
     """
-    with open(path, "rb") as stream:
-        head = stream.read(512)
-    if not head:
+    if not path.stat().st_size:
         raise RequestError("is empty, expected trained weights", path, "copy or download it again")
-    if head.startswith(b"version https://git-lfs"):
-        raise RequestError("is a pointer of git-lfs, not the weights", path, "run git lfs pull where it is from")
-    if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
-        raise RequestError("is a web page, not trained weights", path, "download the file, not the page about it")
+    kind = kind_of(path)
+    if kind is not None and not kind.weights:
+        raise RequestError(kind.words, path, kind.todo)
 
 
 def _check_dataset(request: Request, needs: "tuple[Path, ...]") -> None:

@@ -92,7 +92,13 @@ ENVIRONMENTS: Dict[str, Environment] = {
     ),
 }
 # How the environment of an exporting framework is called.
-OF_FRAMEWORK = {"pytorch": "torch", "tensorflow": "tensorflow", "paddle": "paddle", "mindspore": "mindspore"}
+OF_FRAMEWORK = {
+    "pytorch": "torch",
+    "tensorflow": "tensorflow",
+    "paddle": "paddle",
+    "mindspore": "mindspore",
+    "onnx": "drift",
+}
 
 
 @dataclass(frozen=True)

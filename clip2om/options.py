@@ -43,6 +43,20 @@ EXPORT = (
         remembered=True,
     ),
     Option(
+        "GRAPH_FILE",
+        "FILE",
+        "an ONNX graph that is there already, for a card whose model.framework is onnx",
+        remembered=True,
+    ),
+    Option(
+        "WEIGHTS",
+        "WHICH",
+        "raw or average, where a checkpoint holds both (default: what it has as its weights)",
+        _to("--weights", "export"),
+        one_of("raw", "average"),
+        remembered=True,
+    ),
+    Option(
         "BATCH",
         "N",
         "clips per execution (default: the card's); for om also several, 1,4,8: one model each",

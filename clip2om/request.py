@@ -74,6 +74,11 @@ class Request:
         return OF_FRAMEWORK[self.card.model.framework]
 
     @property
+    def adopts(self) -> bool:
+        """True where there is a graph already, and no framework and no weights."""
+        return self.card.model.framework == "onnx"
+
+    @property
     def mindir(self) -> bool:
         """True where MindSpore runs the model: only its own environment can."""
         formats = (self.values.one("GRAPH_FORMAT"), self.values.one("FORMAT"), self.card.export.format)
@@ -138,8 +143,8 @@ class Request:
 
     @property
     def checkpoint(self) -> Path:
-        """The trained weights, of the call or of the card."""
-        given = self.values.one("CHECKPOINT")
+        """The trained weights, or the graph that is there already, of the call or of the card."""
+        given = self.values.one("GRAPH_FILE") if self.adopts else self.values.one("CHECKPOINT")
         return Path(given) if given else self.card.resolve(self.card.model.checkpoint)
 
     def of_card(self) -> List[str]:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional, Sequence
 
+from clip2om.pipeline import dead
 from clip2om.pipeline.command import Parser, positive, run, stage_parser
 from clip2om.pipeline.console import Console, size
 
@@ -33,6 +34,17 @@ def make_parser() -> Parser:
         type=Path,
         metavar="FILE",
         help="trained weights; of TensorFlow the prefix, the index, or the folder (default: the card's)",
+    )
+    parser.add_argument(
+        "--graph-file",
+        type=Path,
+        metavar="FILE",
+        help="a graph that is there already, for a card whose model.framework is onnx (default: the card's checkpoint)",
+    )
+    parser.add_argument(
+        "--weights",
+        choices=("raw", "average"),
+        help="which, where a checkpoint holds averages over training steps too (default: what it has as its weights)",
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: build/CARD/graph")
     parser.add_argument(
@@ -76,6 +88,13 @@ def export(args: argparse.Namespace) -> int:
     console = Console("export", args.quiet)
     card = cards.load(args.model, args.set)
     framework = FRAMEWORKS[card.model.framework]
+    if args.graph_file and not framework.adopts:
+        raise RequestError(
+            f"card {card.name} is of {card.model.framework}, --graph-file is for graphs that are there already",
+            args.graph_file,
+            "--set model.framework=onnx, or give weights with --checkpoint",
+        )
+    args.checkpoint = args.graph_file or args.checkpoint
     request = make_request(card, args, framework.formats)
     record = None if args.force else find_current(request)
     if args.keep and record is None:
@@ -108,6 +127,8 @@ def report(record: GraphRecord, folder: Path, console: Console) -> None:
         f"parity  {parity.reference}: largest difference {parity.max_abs_diff:.2g} of {parity.max_abs:.3g}, "
         f"cosine {parity.cosine:.7f} ({parity.clips} clips)"
     )
+    if parity.dead:
+        console.warn(dead.WORDS)
 
 
 def _limit(text: str) -> float:

@@ -78,7 +78,11 @@ def convert(args: argparse.Namespace) -> int:
 
 def _module_name(path: Path) -> str:
     from clip2om.pipeline.errors import RequestError
+    from clip2om.pipeline.file_kinds import is_pytorch
 
+    # Lightning calls its checkpoints .ckpt too, and others .pth.tar, .pyth, .bin or .safetensors.
+    if path.is_file() and is_pytorch(path):
+        return _MODULES[".pth"]
     if path.suffix not in _MODULES:
         raise RequestError(f"is a file {path.suffix or 'without suffix'}, expected {', '.join(_MODULES)}", path)
     return _MODULES[path.suffix]

@@ -21,6 +21,7 @@ class Framework:
         formats: What it writes, the default first.
         requirements: Name of the file in requirements/, and of the virtual environment that make builds from it.
         environment: Variables that are set before it is imported, where the user has not set them.
+        adopts: What it takes is a graph already, made elsewhere.
     """
 
     module: str
@@ -28,6 +29,7 @@ class Framework:
     formats: Tuple[str, ...]
     requirements: str
     environment: Dict[str, str] = field(default_factory=dict)
+    adopts: bool = False
 
 
 FRAMEWORKS = {
@@ -54,6 +56,7 @@ FRAMEWORKS = {
         # It reports missing devices and its own obsolete interfaces on stderr, and errors before it raises them.
         {"GLOG_v": "4"},
     ),
+    "onnx": Framework("clip2om.export.adopted.onnx_file", ("onnx", "onnxruntime"), ("onnx",), "drift", adopts=True),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Iterable, List
+from typing import Any, Callable, Iterable, List
 
 import numpy as np
 import onnx
@@ -54,7 +54,7 @@ def describe(model: ModelProto, expected: Iterable[TensorSpec]) -> List[TensorSp
     """
     wanted = list(expected)
     values = [*model.graph.input, *model.graph.output]
-    found = [_spec(value, layout) for value, layout in zip(values, [spec.layout for spec in wanted])]
+    found = [spec_of(value, layout) for value, layout in zip(values, [spec.layout for spec in wanted])]
     if len(values) != len(wanted) or found != wanted:
         raise ShortfallError(f"the graph has {', '.join(map(str, found))}, expected {', '.join(map(str, wanted))}")
     return found
@@ -85,8 +85,32 @@ def _constants_to_initializers(model: ModelProto) -> ModelProto:
     return model
 
 
-def _spec(value: onnx.ValueInfoProto, layout: str) -> TensorSpec:
+def atc_limits(model: onnx.ModelProto) -> List[str]:
+    """Return a line for each thing in a graph that the public operator specifications of CANN do not vouch for."""
+    grouped = sum(node.op_type == "Conv" and attribute(node, "group", 1) != 1 for node in model.graph.node)
+    normalising = sum(node.op_type == "BatchNormalization" for node in model.graph.node)
+    lines = []
+    if grouped:
+        lines.append(
+            f"{grouped} convolutions have groups; on 5-D tensors ATC documents group 1 only and may refuse the graph"
+        )
+    if normalising:
+        lines.append(
+            f"{normalising} BatchNormalization stay in the graph, having no convolution before them; "
+            "ATC lists the operator, on 5-D tensors it is untried"
+        )
+    return lines
+
+
+def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
+    """Return an attribute of a node, ``default`` where it has none of that name."""
+    found = [attribute for attribute in node.attribute if attribute.name == name]
+    return onnx.helper.get_attribute_value(found[0]) if found else default
+
+
+def spec_of(value: onnx.ValueInfoProto, layout: str) -> TensorSpec:
+    """Return what an input or output of a graph is; an extent that is not a number is taken for an open batch."""
     tensor = value.type.tensor_type
-    shape = tuple(DYNAMIC if extent.dim_param else extent.dim_value for extent in tensor.shape.dim)
+    shape = tuple(extent.dim_value if extent.HasField("dim_value") else DYNAMIC for extent in tensor.shape.dim)
     dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)).name
     return TensorSpec(value.name, dtype, shape, layout)

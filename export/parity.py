@@ -7,6 +7,7 @@ from typing import List, Optional, Tuple
 import numpy as np
 
 from clip2om.pipeline.card import Transform
+from clip2om.pipeline.dead import is_dead
 from clip2om.pipeline.errors import ShortfallError
 from clip2om.pipeline.records import Parity
 from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
@@ -67,7 +68,7 @@ def compare(reference: np.ndarray, graph: np.ndarray, name: str) -> Parity:
     diff = float(np.max(np.abs(wide - other)))
     norms = float(np.linalg.norm(wide) * np.linalg.norm(other))
     cosine = float(wide @ other) / norms if norms else float(diff == 0)
-    return Parity(name, diff, float(np.max(np.abs(wide))), cosine, len(reference))
+    return Parity(name, diff, float(np.max(np.abs(wide))), cosine, len(reference), is_dead(reference))
 
 
 def _pixels(shape: Tuple[int, ...], seed: int) -> np.ndarray:

@@ -20,6 +20,7 @@ def publish(
     measure: Callable[[Path], Parity],
     distributions: Sequence[str],
     outputs: int = 1,
+    opset: Optional[int] = None,
 ) -> GraphRecord:
     """Write ``model.<format>`` and, last, its record; an earlier graph stays until the new one has passed the gate.
 
@@ -30,6 +31,7 @@ def publish(
         measure: Says how far that graph is from the framework.
         distributions: Packages whose versions go into the record.
         outputs: How many outputs there are.
+        opset: Of an ONNX graph, where that is not the request's.
 
     Raises:
         ShortfallError: the graph drifts from its framework; nothing was replaced.
@@ -50,12 +52,13 @@ def publish(
         card_digest=request.digest(),
         checkpoint=str(request.checkpoint),
         checkpoint_sha256=request.checkpoint_sha256,
-        opset=request.opset if request.format == "onnx" else 0,
+        opset=(request.opset if opset is None else opset) if request.format == "onnx" else 0,
         inputs=list(tensors[:-outputs]),
         outputs=list(tensors[-outputs:]),
         versions=versions(list(distributions)),
         parity=figures,
         transform_digest=request.card.digest("transform"),
+        weights=request.weights,
     )
     write_record(request.output / RECORD, record)
     _remove_former(former, graph)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 from clip2om.export.checkpoint_files import CheckpointFiles, exists, one_file, tensorflow_files
+from clip2om.export.frameworks import FRAMEWORKS
 from clip2om.export.gate import within
 from clip2om.pipeline.artifact import digest_of, sha256_file
 from clip2om.pipeline.card import Card
@@ -32,9 +33,10 @@ class ExportRequest:
         format: What to write: ``onnx``, ``pb``, ``mindir`` or ``air``.
         batch: Batch size of the graph, -1 for a symbolic one.
         input_dtype: ``float32`` (normalised values) or ``uint8`` (pixels; scale, mean and std are in the graph).
-        opset: Version of the ONNX operator set.
+        opset: Version of the ONNX operator set; 0 takes that of a graph that is there already.
         max_diff: Largest difference from the framework, relative to max(1, largest logit).
         reuse_dynamic: A graph with a symbolic batch that is there already will do for a fixed one.
+        weights: ``raw`` or ``average``, where a checkpoint holds both; empty takes what the file has as its weights.
     """
 
     card: Card
@@ -47,6 +49,12 @@ class ExportRequest:
     opset: int
     max_diff: float
     reuse_dynamic: bool = False
+    weights: str = ""
+
+    @property
+    def average(self) -> Optional[bool]:
+        """Whether the averages over training steps are wanted; None takes what the file has as its weights."""
+        return None if not self.weights else self.weights == "average"
 
     @property
     def input(self) -> TensorSpec:
@@ -71,6 +79,7 @@ class ExportRequest:
             "input_dtype": self.input_dtype,
             "opset": self.opset,
             "format": self.format,
+            **({"weights": self.weights} if self.weights else {}),
         }
         return digest_of({"card": self.card.digest(*SECTIONS), "options": options})
 
@@ -122,9 +131,10 @@ def make_request(card: Card, args: argparse.Namespace, formats: Sequence[str]) -
         format=chosen,
         batch=DYNAMIC if args.dynamic_batch else args.batch or card.input.batch,
         input_dtype=dtype,
-        opset=args.opset or card.export.opset,
+        opset=args.opset or (0 if FRAMEWORKS[card.model.framework].adopts else card.export.opset),
         max_diff=args.max_diff,
         reuse_dynamic=args.reuse_dynamic,
+        weights=args.weights or "",
     )
 
 
@@ -134,6 +144,8 @@ def find_checkpoint(card: Card, given: Optional[Path]) -> CheckpointFiles:
     Raises:
         RequestError: neither option nor card names one, there is no such file, or a part of it is missing.
     """
+    if given is None and not card.model.checkpoint and FRAMEWORKS[card.model.framework].adopts:
+        raise RequestError("model.checkpoint is empty", card.path, "give --graph-file FILE")
     if given is None and not card.model.checkpoint:
         raise RequestError("model.checkpoint is empty", card.path, "give --checkpoint FILE")
     path = given or card.resolve(card.model.checkpoint)

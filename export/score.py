@@ -209,8 +209,9 @@ def _request(card: Card, record: GraphRecord, checkpoint: Optional[Path], folder
         format=record.format,
         batch=record.inputs[0].batch,
         input_dtype=record.inputs[0].dtype,
-        opset=record.opset or card.export.opset,
+        opset=0 if FRAMEWORKS[card.model.framework].adopts else record.opset or card.export.opset,
         max_diff=0.0,
+        weights=record.weights,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from clip2om.pipeline.artifact import digest_of, sha256_file
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.labels import check_distinct, find_labels, read_labels
 from clip2om.pipeline.places import CARDS, ROOT
 from clip2om.pipeline.tensor import TensorSpec
 from clip2om.pipeline.typed import to_dict
@@ -114,12 +115,13 @@ class Transform:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Default dataset; see :meth:`Card.resolve` for its paths. ``labels`` names a file of models/labels.
+    """Default dataset; see :meth:`Card.resolve` for its paths.
 
-    ``format`` says what ``annotation`` is: ``activitynet`` (JSON), ``list`` (lines ``<frame folder> <label>``),
-    ``rawframes`` (lines ``<class>/<video> <frames> <label>``) or ``folders`` (a folder of class folders of videos).
-    ``first_frame`` is the number in the name of a video's first frame. ``turn_videos`` shows video files upright, as
-    the ffmpeg tool and OpenCV do by the display matrix (decord does not), ``turn_frames`` frame files by their EXIF
+    ``labels`` names a file of models/labels, or is the path of one. ``format`` says what ``annotation`` is:
+    ``activitynet`` (JSON), ``list`` (lines ``<frame folder> <label>``), ``rawframes`` (lines
+    ``<class>/<video> <frames> <label>``) or ``folders`` (a folder of class folders of videos). ``first_frame`` is the
+    number in the name of a video's first frame. ``turn_videos`` shows video files upright, as the ffmpeg tool and
+    OpenCV do by the display matrix (decord does not), ``turn_frames`` frame files by their EXIF
     data, as OpenCV does (Pillow does not).
     """
 
@@ -229,14 +231,31 @@ class Card:
         return TensorSpec(self.input.name, dtype or self.input.dtype, shape, self.input.layout)
 
     def labels(self) -> List[str]:
-        """Return the class names of models/labels, in class order; empty where the annotation brings its own."""
+        """Return the class names in class order; empty where the annotation brings its own.
+
+        Raises:
+            RequestError: no such file, or the same class twice.
+        """
         if not self.dataset.labels:
             return []
-        path = CARDS / "labels" / f"{self.dataset.labels}.txt"
-        if not path.is_file():
-            raise RequestError(f"dataset.labels names {path.name}, which is not in {path.parent}", self.path)
-        lines = (line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
-        return [line for line in lines if line]
+        labels = read_labels(find_labels(self.dataset.labels, self.path, CARDS / "labels"))
+        check_distinct(labels, "dataset.labels", self.path)
+        return labels
+
+    def class_names(self) -> List[str]:
+        """Return :meth:`labels`, having compared their number with the network's.
+
+        Raises:
+            RequestError: as :meth:`labels`, or there are more or fewer of them.
+        """
+        labels, classes = self.labels(), self.model.classes
+        if labels and len(labels) != classes:
+            raise RequestError(
+                f"dataset.labels has {len(labels)} classes, model.classes is {classes}",
+                self.path,
+                "name the label file of the trained model, or correct model.classes",
+            )
+        return labels
 
     def labels_digest(self) -> str:
         """Return the SHA-256 of the class names in class order; empty where the annotation brings its own."""

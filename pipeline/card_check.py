@@ -15,7 +15,7 @@ _MOST = 1 << 16
 # In one batch, 32 GB of float32.
 _MOST_VALUES = 1 << 33
 _CHOICES = {
-    "model.framework": ("pytorch", "tensorflow", "paddle", "mindspore"),
+    "model.framework": ("pytorch", "tensorflow", "paddle", "mindspore", "onnx"),
     "model.shortcut": ("A", "B"),
     "input.dtype": DTYPES,
     "clips.sampler": ("windows", "uniform", "consecutive", "spread"),

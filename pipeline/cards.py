@@ -44,6 +44,10 @@ def load(model: str, overrides: Sequence[str] = ()) -> Card:
             raise RequestError(f"key {key!r} is derived from the file name and may not be written", path)
     for override in overrides:
         _override(data, override)
+    model_table = data.get("model")
+    if isinstance(model_table, dict) and model_table.get("framework") == "onnx":
+        # A graph is whatever network it is.
+        model_table.setdefault("network", "graph")
     card = from_dict(Card, {**data, "name": path.stem, "path": str(path)}, path)
     check(card)
     return card

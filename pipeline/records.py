@@ -25,6 +25,7 @@ class Parity:
         max_abs: Largest absolute logit of the reference.
         cosine: Cosine of the two flattened outputs.
         clips: Clips compared.
+        dead: The reference gives the same for all of them, so that the comparison says nothing.
     """
 
     reference: str
@@ -32,6 +33,7 @@ class Parity:
     max_abs: float
     cosine: float
     clips: int
+    dead: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class GraphRecord:
         checkpoint_sha256: Digest of the checkpoint.
         versions: Tool name to version.
         parity: Comparison with the framework, on an input other than the export's example.
+        weights: ``raw`` or ``average``, where that was chosen of a checkpoint with both.
     """
 
     format: str
@@ -65,6 +68,7 @@ class GraphRecord:
     parity: Parity
     transform_digest: str = ""
     labels_digest: str = ""
+    weights: str = ""
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ def preprocess(args: argparse.Namespace) -> int:
     # A JSON string is a TOML string, whatever is in it.
     overrides = [*args.set, *([f"dataset.name={json.dumps(args.dataset)}"] if args.dataset else [])]
     card = cards.load(args.model, overrides)
+    card.class_names()
     _require_pillow()
     path = find_annotation(card, args.annotation_path, args.video_path, args.subset)
     annotation = read_annotation(card, path, args.subset or card.dataset.subset)

@@ -16,7 +16,7 @@ from clip2om.export.pytorch.checkpoint import load_weights
 from clip2om.export.pytorch.deployed import Deployed
 from clip2om.export.pytorch.networks import build_network
 from clip2om.export.pytorch.onnx_from_torch import check_opset, onnx_from_torch
-from clip2om.export.pytorch.operators import atc_limits, explicit_pads, operators
+from clip2om.export.pytorch.operators import explicit_pads, operators
 from clip2om.export.request import ExportRequest
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.mean_volume import mean_volume_of
@@ -34,11 +34,12 @@ def export_graph(request: ExportRequest, console: Console) -> GraphRecord:
     """
     check_opset(request.opset)
     console.say(f"loading {request.checkpoint}")
-    network = load_weights(build_network(request.card), request.checkpoint, request.card).eval()
+    card = request.card
+    network = load_weights(build_network(card), request.checkpoint, card, request.average, console.say).eval()
     console.say(f"exporting at opset {request.opset}")
     model = explicit_pads(onnx_graph.simplify(onnx_from_torch(network, request)))
     onnx_graph.check(model, operators(request))
-    for line in atc_limits(model):
+    for line in onnx_graph.atc_limits(model):
         console.warn(line)
     tensors = onnx_graph.describe(model, [request.input, request.logits])
 
@@ -55,7 +56,7 @@ def load_network(request: ExportRequest) -> Callable[[np.ndarray], np.ndarray]:
     Raises:
         RequestError: a card or a checkpoint that does not fit.
     """
-    network = load_weights(build_network(request.card), request.checkpoint, request.card)
+    network = load_weights(build_network(request.card), request.checkpoint, request.card, request.average)
     return _eager(Deployed(network, request.card))
 
 

@@ -32,6 +32,7 @@ _LANDMARKS = {
         "layer4.0.conv2_t.weight": 5,
         "fc.weight": 2,
     },
+    "mc3": {"conv1.weight": 5, "layer1.0.conv1.weight": 5, "layer2.0.conv1.weight": 5, "fc.weight": 2},
     "resnet3d": {
         "conv1.weight": 5,
         "layer1.0.conv1.weight": 5,
@@ -48,6 +49,8 @@ def network_of(state: State) -> Optional[str]:
     """Return ``model.network`` of a state dict, or None for any that is not among the networks here."""
     for network, landmarks in _LANDMARKS.items():
         if all(name in state and state[name].dim() == rank for name, rank in landmarks.items()):
+            if network == "mc3" and not _is_mc3(state):
+                continue
             return _residual_of(state) if network == "resnet3d" else network
     return None
 
@@ -62,8 +65,15 @@ def options_of(state: State, network: str) -> Dict[str, Any]:
         "densenet": _densenet,
         "c3d": _c3d,
         "r2plus1d": _r2plus1d,
+        "mc3": _mc3,
     }
     return readers[network](state) if network in readers else _residual(state, network)
+
+
+def _is_mc3(state: State) -> bool:
+    """Convolutions over time in the first stage alone, and in basic blocks."""
+    kernels = [state[f"layer{stage}.0.conv1.weight"].shape[2:] for stage in (1, 2)]
+    return kernels == [(3, 3, 3), (1, 3, 3)]
 
 
 def _residual_of(state: State) -> str:
@@ -123,6 +133,13 @@ def _c3d(state: State) -> Dict[str, Any]:
 def _r2plus1d(state: State) -> Dict[str, Any]:
     options = _depth(R2PLUS1D_DEPTHS, tuple(_parts(state, f"layer{number}.") for number in (1, 2, 3, 4)))
     options["widen_factor"] = len(state["layer4.0.conv2.conv2.weight"]) / WIDTHS[3]
+    options["classes"] = len(state["fc.weight"])
+    return options
+
+
+def _mc3(state: State) -> Dict[str, Any]:
+    options = _depth(BASIC_DEPTHS, tuple(_parts(state, f"layer{number}.") for number in (1, 2, 3, 4)))
+    options["widen_factor"] = len(state["layer4.0.conv2.weight"]) / WIDTHS[3]
     options["classes"] = len(state["fc.weight"])
     return options
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from clip2om.export.entries import check_entries
 from clip2om.export.pytorch.c3d import C3d
 from clip2om.export.pytorch.densenet3d import DenseNet3d
+from clip2om.export.pytorch.mc3 import mc3
 from clip2om.export.pytorch.pooling import SameMaxPool, make_pool
 from clip2om.export.pytorch.preresnet import preresnet
 from clip2om.export.pytorch.r2plus1d import R2Plus1d
@@ -28,30 +29,69 @@ Size = Tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of network.
+    """One kind of network: all that the exporter knows about it.
 
     Attributes:
         make: Makes it from the card's ``[model]`` and the extents of a clip.
+        title: What a person calls it, with its article.
         takes: Entries of ``[model]`` that it reads, beside those of every card.
+        operators: What its graph consists of, apart from its pooling.
         arch: What published checkpoints call it in their entry ``arch``, before the depth; empty where they have none.
         pooled: It averages its features over time and space: ``export.pooling`` says how.
+        untold: Entries that leave no trace in names and shapes of weights.
     """
 
     make: Callable[[Model, Clip], nn.Module]
+    title: str
     takes: FrozenSet[str]
+    operators: FrozenSet[str]
     arch: str = ""
     pooled: bool = True
+    untold: Tuple[str, ...] = ()
+
+
+_PLAIN = frozenset({"Conv", "Relu", "Add", "Gemm"})
+_POOLED_STEM = _PLAIN | {"MaxPool"}
+_UNTOLD = ("no_max_pool", "conv1_t_stride", "same_padding")
+
+
+def _hara(make: Callable[[Model, Clip], nn.Module], title: str, arch: str, *more: str) -> Family:
+    """Return a family of the 3D-ResNets that shares their skeleton."""
+    return Family(make, title, _RESIDUAL | set(more), _POOLED_STEM, arch, untold=_UNTOLD)
 
 
 FAMILIES: Dict[str, Family] = {
-    "resnet3d": Family(resnet3d, _RESIDUAL | {"same_padding"}, "resnet"),
-    "resnet2p1d": Family(resnet2p1d, _RESIDUAL, "resnet2p1d"),
-    "preresnet": Family(preresnet, _RESIDUAL, "preresnet"),
-    "wideresnet": Family(wideresnet, _RESIDUAL | {"wide_resnet_k"}, "wideresnet"),
-    "resnext": Family(resnext, _RESIDUAL | {"cardinality"}, "resnext"),
-    "densenet": Family(DenseNet3d, _STEM, "densenet"),
-    "c3d": Family(C3d, frozenset({"widen_factor", "same_padding"}), pooled=False),
-    "r2plus1d": Family(R2Plus1d, frozenset({"depth", "widen_factor"})),
+    "resnet3d": _hara(resnet3d, "a 3D ResNet", "resnet", "same_padding"),
+    "resnet2p1d": _hara(resnet2p1d, "a (2+1)D ResNet of the 3D-ResNets", "resnet2p1d"),
+    "preresnet": Family(
+        preresnet,
+        "a pre-activation 3D ResNet",
+        _RESIDUAL,
+        # Normalisations that follow no convolution stay.
+        _POOLED_STEM | {"BatchNormalization"},
+        "preresnet",
+        untold=_UNTOLD,
+    ),
+    "wideresnet": _hara(wideresnet, "a wide 3D ResNet", "wideresnet", "wide_resnet_k"),
+    "resnext": _hara(resnext, "a 3D ResNeXt", "resnext", "cardinality"),
+    "densenet": Family(
+        DenseNet3d,
+        "a 3D DenseNet",
+        _STEM,
+        frozenset({"Conv", "BatchNormalization", "Relu", "Concat", "MaxPool", "AveragePool", "Gemm"}),
+        "densenet",
+        untold=_UNTOLD,
+    ),
+    "c3d": Family(
+        C3d,
+        "a C3D",
+        frozenset({"widen_factor", "same_padding"}),
+        frozenset({"Conv", "Relu", "MaxPool", "Flatten", "Gemm"}),
+        pooled=False,
+        untold=("same_padding",),
+    ),
+    "r2plus1d": Family(R2Plus1d, "an R(2+1)D of GluonCV", frozenset({"depth", "widen_factor"}), _PLAIN),
+    "mc3": Family(mc3, "an MC3 of torchvision", frozenset({"depth", "widen_factor"}), _PLAIN),
 }
 
 

@@ -11,22 +11,13 @@ from torch import Tensor
 
 from clip2om.export.pytorch.families import State, network_of, options_of
 from clip2om.export.pytorch.networks import FAMILIES, build_network, describe_model
+from clip2om.export.weights.find import is_count, is_training
 from clip2om.pipeline import cards
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError
 
 _SHOWN = 3
 _PUBLISHED_ARCH = re.compile(r"(resnet|resnet2p1d|preresnet|wideresnet|resnext|densenet)-\d+")
-_TITLES = {
-    "resnet3d": "a 3D ResNet",
-    "resnet2p1d": "a (2+1)D ResNet of the 3D-ResNets",
-    "preresnet": "a pre-activation 3D ResNet",
-    "wideresnet": "a wide 3D ResNet",
-    "resnext": "a 3D ResNeXt",
-    "densenet": "a 3D DenseNet",
-    "c3d": "a C3D",
-    "r2plus1d": "an R(2+1)D of GluonCV",
-}
 _CHECK = "check --checkpoint and --model"
 
 
@@ -38,14 +29,15 @@ def contradicts(arch: Optional[str], card: Card) -> bool:
 def differences(expected: State, found: State) -> List[str]:
     """Return in words how a state dict differs from the expected one, first names only; empty where it fits.
 
-    Counts of batches may be missing: PyTorch before 0.4.1 did not write them, and inference does not read them.
+    Counts of batches are not looked at: PyTorch before 0.4.1 did not write them, averaging makes floats of them, and
+    inference does not read them. Nor is what training alone needs.
     """
-    missing = [name for name in expected if name not in found and not name.endswith(".num_batches_tracked")]
-    unexpected = [name for name in found if name not in expected]
+    missing = [name for name in expected if name not in found and not is_count(name)]
+    unexpected = [name for name in found if name not in expected and not is_training(name)]
     shapes = [
         f"{name} is {_say(found[name])}, expected {_say(value)}"
         for name, value in expected.items()
-        if name in found and (found[name].shape, found[name].dtype) != (value.shape, value.dtype)
+        if name in found and not is_count(name) and (found[name].shape, found[name].dtype) != (value.shape, value.dtype)
     ]
     named = (("missing", missing), ("unexpected", unexpected), ("different", shapes))
     return [_first(word, names) for word, names in named if names]
@@ -57,26 +49,76 @@ def asked(card: Card) -> str:
     return f"card {card.name} ({describe_model(card.model)}, {shortcut}{card.model.classes} classes)"
 
 
-def describe(state: State, card: Card) -> Tuple[str, str]:
+def describe(state: State, card: Card, expected: State, implied: Optional[Dict[str, Any]] = None) -> Tuple[str, str]:
     """Return what a state dict that does not fit the card seems to be, and what to do about it.
 
-    A card and entries are proposed only if the network they give has exactly these names and shapes.
+    A card and entries are proposed only if the network they give has exactly these names and shapes; of several cards
+    the one with the fewest entries to set.
+
+    Args:
+        state: The state dict.
+        card: The card.
+        expected: That of the card's network.
+        implied: Entries that its names tell beside, as those of a library whose network has no others.
     """
+    implied = implied or {}
+    classes = _other_classes(state, card, expected)
+    if classes:
+        title = _title(card.model.network, options_of(state, card.model.network)) if network_of(state) else ""
+        seems = title or f"the card's own network with {classes} classes"
+        return seems, f"use --set model.classes={classes}"
     network = network_of(state)
     if network is None:
         return _describe_stranger(state)
-    options = options_of(state, network)
+    options = {**options_of(state, network), **implied}
     seems = _title(network, options)
+    proposals = []
     for candidate in _candidates(card, network):
         model = dataclasses.replace(candidate.model, framework="pytorch", **options)
         if not _fits(state, dataclasses.replace(candidate, model=model)):
             continue
         other = [] if candidate is card else [f"--model {candidate.name}"]
         entries = {"framework": "pytorch", **options}
-        sets = [f"--set model.{key}={entries[key]}" for key in entries if entries[key] != getattr(candidate.model, key)]
+        changed = [key for key in entries if entries[key] != getattr(candidate.model, key)]
+        sets = [f"--set model.{key}={_toml(entries[key])}" for key in changed]
         words = " ".join([*other, *sets])
+        proposals.append((len(sets), words, bool(sets)))
+    if proposals:
+        _, words, any_set = min(proposals, key=lambda proposal: proposal[0])
+        untold = [key for key in FAMILIES[network].untold if key in FAMILIES[network].takes and key not in implied]
+        if any_set and untold:
+            seems += f"; weights cannot tell {', '.join(untold)}: set them as it was trained"
         return seems, f"use {words}" if words else "the weights fit and arch does not: check which file it is"
-    return seems, f"no card entry makes it fit; {_CHECK}"
+    return seems, f"no card entry makes it fit{_channels(state, network, card)}; {_CHECK}"
+
+
+def _toml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _other_classes(state: State, card: Card, expected: State) -> int:
+    """Return how many classes weights have that differ from the card's in nothing else; 0 where they do."""
+    if any(name not in state and not is_count(name) for name in expected):
+        return 0
+    other = [name for name in expected if not is_count(name) and state[name].shape != expected[name].shape]
+    counts = {len(state[name]) if state[name].dim() else 0 for name in other}
+    same = all(
+        expected[name].shape[:1] == (card.model.classes,) and state[name].shape[1:] == expected[name].shape[1:]
+        for name in other
+    )
+    return counts.pop() if other and same and len(counts) == 1 else 0
+
+
+def _channels(state: State, network: str, card: Card) -> str:
+    """Return words about an input of another number of channels than the card's; empty where it is the same."""
+    stem = next((value for value in state.values() if value.dim() == 5), None)
+    found, asked_for = stem.shape[1] if stem is not None else 0, card.input.shape[-4]
+    if not found or found == asked_for:
+        return ""
+    return (
+        f": it takes {found} channels, input.shape has {asked_for} (set input.shape, and transform.mean and .std "
+        f"of {found} numbers)"
+    )
 
 
 def _candidates(card: Card, network: str) -> Iterator[Card]:
@@ -113,7 +155,7 @@ def _describe_stranger(state: State) -> Tuple[str, str]:
 
 
 def _title(network: str, options: Dict[str, Any]) -> str:
-    title = _TITLES[network]
+    title = FAMILIES[network].title
     if "depth" in FAMILIES[network].takes:
         family, _, rest = title.partition(" of ")
         title = f"{family}-{options.get('depth', '?')}{' of ' if rest else ''}{rest}"

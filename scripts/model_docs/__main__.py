@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BEGIN = "<!-- from the cards: written by make docs, change models/*.toml instead -->"
 END = "<!-- end of what the cards say -->"
 _FRAMEWORKS = {
+    "onnx": ("ONNX", "graph"),
     "pytorch": ("PyTorch", ".pth"),
     "tensorflow": ("TensorFlow", "a checkpoint of TF1's Saver"),
     "paddle": ("PaddlePaddle", ".pdparams"),

@@ -10,6 +10,7 @@ import numpy as np
 
 from clip2om.pipeline.artifact import json_text, sha256_file, write_if_changed
 from clip2om.pipeline.console import Console
+from clip2om.pipeline.dead import WORDS, is_dead
 from clip2om.pipeline.errors import RequestError, ShortfallError
 from clip2om.pipeline.manifest import FILE_NAME, Manifest, read_manifest
 from clip2om.pipeline.records import Summary, read_record
@@ -131,6 +132,7 @@ class Report:
     steps: List[Step]
     passed: bool
     rows: str
+    dead: bool = False
 
 
 def read_side(name: str, folder: Path) -> Side:
@@ -183,6 +185,7 @@ def compare(card: str, batches: Path, sides: List[Side], wanted: Wanted) -> Repo
         steps=chain,
         passed=all(step.passed for step in chain),
         rows="clips" if len(first) == manifest.clips else "videos",
+        dead=is_dead(first),
     )
 
 
@@ -210,6 +213,8 @@ def show(report: Report, console: Console) -> None:
     head = ["", "largest difference", "of largest output", "allowed", "cosine", "top-1 agrees", "worst"]
     console.table(head, [_cells(step) for step in report.steps])
     console.result()
+    if report.dead:
+        console.warn(WORDS)
     if report.passed:
         console.result("PASSED: framework, graph and compiled model agree")
     else:

@@ -150,7 +150,7 @@ def _check_card(card: Card, record: CompiledRecord, folder: Path) -> None:
 
 def _labels(path: Optional[str], card: Card) -> List[str]:
     from clip2om.pipeline.artifact import load_json
-    from clip2om.pipeline.texts import read_lines
+    from clip2om.pipeline.labels import check_distinct, read_labels
 
     labels: List[str]
     if path is None:
@@ -161,8 +161,8 @@ def _labels(path: Optional[str], card: Card) -> List[str]:
         if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
             raise RequestError("holds no list of labels", path, "pass an annotation file, or one label per line")
     else:
-        todo = "pass --labels FILE with one class name per line"
-        labels = [line.strip() for line in read_lines(path, todo) if line.strip()]
+        labels = read_labels(path)
+    check_distinct(labels, "the list of labels", path or card.path)
     if len(labels) != card.model.classes:
         raise RequestError(
             f"{len(labels)} labels for {card.model.classes} classes", path or card.path, "pass --labels FILE"

@@ -93,3 +93,11 @@ def test_small_logits_are_judged_absolutely():
     assert gate.within(parity.compare(LOGITS / 1000, LOGITS / 1000 + 9e-5, "reference"), 1e-4) is False
     figures = parity.compare(LOGITS / 10, LOGITS / 10 + np.float32(9e-5), "reference")
     assert figures.max_abs < 1 and gate.within(figures, 1e-4)
+
+
+def test_network_that_gives_the_same_for_all_clips_is_told():
+    rows = np.random.default_rng(0).normal(size=(4, 8))
+    assert not parity.compare(rows, rows, "it").dead
+    assert parity.compare(np.zeros((4, 8)), np.zeros((4, 8)), "it").dead
+    same = np.repeat(rows[:1], 4, axis=0)
+    assert parity.compare(same, same, "it").dead

@@ -103,11 +103,6 @@ def test_optimizer_and_scheduler_states_are_tolerated(tmp_path, weights):
     assert same(load_weights(network, save(tmp_path, content), DEMO), weights)
 
 
-def test_exactly_one_prefix_is_stripped(tmp_path, weights):
-    path = save(tmp_path, {f"module.module.{name}": value for name, value in weights.items()})
-    assert "unexpected: module.conv1.weight" in refusal(path)
-
-
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_malicious_pickle_is_refused_and_not_run(tmp_path, weights, protocol):
     path, trap = tmp_path / "evil.pth", tmp_path / "trap"
@@ -164,10 +159,9 @@ def test_other_files_are_refused(tmp_path, content):
     [
         ([1, 2], "an object of type list"),
         ({}, "an empty dict"),
-        ({"model": {"a": torch.zeros(1)}}, "a dict with the keys 'model'"),
+        ({"model": {"a": 1}}, "a dict with the keys 'model'"),
         ({"state_dict": 3, "epoch": 1}, "a dict with the keys 'state_dict', 'epoch'"),
         ({1: torch.zeros(1)}, "a dict with the keys 1"),
-        ({"state_dict": {"a": torch.zeros(1), "n": 3}}, "a dict whose entry 'n' is of type int"),
     ],
 )
 def test_file_without_a_state_dict_is_refused(tmp_path, content, words):
@@ -231,7 +225,7 @@ def test_wrong_network_is_named_with_the_entries_that_fit(tmp_path, options, set
 def test_first_differing_names_and_shapes_are_shown(tmp_path):
     network = demo_net(depth=18, conv1_t_size=7)
     line = refusal(save(tmp_path, network.state_dict()))
-    assert "unexpected: layer1.1.conv1.weight, layer1.1.bn1.weight, layer1.1.bn1.bias and 45 more" in line
+    assert "unexpected: layer1.1.conv1.weight, layer1.1.bn1.weight, layer1.1.bn1.bias and 37 more" in line
     assert "different: conv1.weight is 8x3x7x7x7, expected 8x3x3x7x7" in line
     network = demo_net(shortcut="A")
     assert "missing: layer2.0.downsample.0.weight" in refusal(save(tmp_path, network.state_dict()))
@@ -239,9 +233,8 @@ def test_first_differing_names_and_shapes_are_shown(tmp_path):
 
 def test_options_that_no_card_can_give_are_not_proposed(tmp_path):
     network = make_network(DEMO.model, (2, 16, 64, 64))
-    assert refusal(save(tmp_path, network.state_dict())).endswith(
-        "no card entry makes it fit; check --checkpoint and --model"
-    )
+    line = refusal(save(tmp_path, network.state_dict()))
+    assert "no card entry makes it fit: it takes 2 channels, input.shape has 3" in line
 
 
 def test_contradicting_arch_is_refused(tmp_path, weights):
