@@ -114,10 +114,30 @@ def _checkpoint(values: Values) -> int:
     return 0
 
 
+def _new_card(values: Values) -> int:
+    """Write a card from a file: what the file is decides which libraries that takes."""
+    from clip2om.checks import refuse_what_is_no_checkpoint
+    from clip2om.pipeline.file_kinds import is_onnx
+
+    source = Path(values.one("FROM"))
+    if not source.is_file():
+        raise RequestError("no such file", values.spelled("FROM", str(source)), "check the path")
+    graph = is_onnx(source)
+    if not graph:
+        refuse_what_is_no_checkpoint(source)
+    words = [str(source)]
+    for variable, flag in (("VIDEOS", "--videos"), ("TO", "--output")):
+        words += [flag, values.one(variable)] if variable in values else []
+    words += [*(["--make"] if values.make else []), *(["--quiet"] if "QUIET" in values else [])]
+    return _run(Step("scripts.card", tuple(words), "drift" if graph else "torch"), values)
+
+
 def _card(values: Values) -> int:
     from clip2om.pipeline import cards
     from clip2om.pipeline.typed import to_dict
 
+    if "FROM" in values:
+        return _new_card(values)
     console = Console("clip2om")
     if "MODEL" not in values:
         for name in cards.available():

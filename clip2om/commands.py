@@ -107,7 +107,13 @@ BESIDE = (
         positional=("FROM", "TO"),
         example="clip2om checkpoint save.pth save.ckpt --model resnet3d_mindspore",
     ),
-    Command("card", "what a model card says, or which cards there are", (), (table.MODEL, table.SET)),
+    Command(
+        "card",
+        "what a model card says, or which cards there are; with FROM, a card written from weights or a graph",
+        table.NEW_CARD,
+        (table.MODEL, table.SET, *EVERYWHERE),
+        example="clip2om card --from model_4.pth --videos data",
+    ),
 )
 # In a checkout only.
 DEVELOPER = (

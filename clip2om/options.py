@@ -309,6 +309,11 @@ CHECKPOINT_NAMES = (
     Option("FROM", "FILE", "the weights: .pth, .ckpt or .npz"),
     Option("TO", "FILE", "what to write: .pth, .ckpt or .npz"),
 )
+NEW_CARD = (
+    Option("FROM", "FILE", "write a card from this: a PyTorch checkpoint or an ONNX graph"),
+    Option("VIDEOS", "DIR", "with the classes of this folder of class folders"),
+    Option("TO", "FILE", "the card to write (default: NAME.toml here)"),
+)
 BENCH = (
     Option("QUICK", "", "small inputs", _to("--quick", "benchmarks")),
     Option("ONLY", "NAME", "these alone", _to("--only", "benchmarks"), words=True),

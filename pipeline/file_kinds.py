@@ -79,6 +79,12 @@ def is_pytorch(path: Path) -> bool:
     return head[:1] == b"\x80" or (head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= 100_000_000)
 
 
+def is_onnx(path: Path) -> bool:
+    """Tell whether a file begins as an ONNX graph does."""
+    with open(path, "rb") as stream:
+        return _is_onnx(stream.read(16))
+
+
 def _is_onnx(head: bytes) -> bool:
     """Tell whether a message begins with an IR version and then the name of its producer, or imports of opsets."""
     return head[:1] == b"\x08" and len(head) > 3 and 1 <= head[1] <= 20 and head[2:3] in (b"\x12", b"\x3a", b"\x42")

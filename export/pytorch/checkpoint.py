@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
 
 from clip2om.export.pytorch import foreign
-from clip2om.export.pytorch.families import network_of
+from clip2om.export.pytorch.families import network_of, options_of
+from clip2om.export.pytorch.networks import FAMILIES
 from clip2om.export.pytorch.recognition import asked, contradicts, describe, differences
 from clip2om.export.pytorch.renaming import RENAMINGS
 from clip2om.export.weights import find, safetensors, torch_file
@@ -78,6 +79,26 @@ def read_checkpoint(path: Path) -> Checkpoint:
     chosen = (known or [candidate for candidate in candidates if not candidate.prefix])[0]
     names = dict.fromkeys(chosen.state, None)
     return Checkpoint(_values(chosen, names, path, counts=True), _arch(content))
+
+
+def find_network(path: Path) -> Tuple[str, Dict[str, Tensor], Dict[str, Any], List[str]]:
+    """Return what a file of weights tells without a card.
+
+    Returns:
+        The network, its tensors without values, the entries of ``[model]`` that they show, and what was done for it.
+
+    Raises:
+        RequestError: no checkpoint, or of none of the networks here.
+    """
+    content = read_file(path)
+    for candidate in _look(content, {}, path):
+        state = outline(candidate)
+        network = network_of(state)
+        if network is not None:
+            options = {**options_of(state, network), **implied_by(candidate)}
+            return network, state, options, _about(candidate)
+    words = f"none of the networks {', '.join(FAMILIES)}"
+    raise RequestError(f"seems to be {words}", path, "write the card by hand: docs/models.md says how")
 
 
 def read_file(path: Path) -> Any:

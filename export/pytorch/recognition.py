@@ -72,24 +72,37 @@ def describe(state: State, card: Card, expected: State, implied: Optional[Dict[s
         return _describe_stranger(state)
     options = {**options_of(state, network), **implied}
     seems = _title(network, options)
-    proposals = []
-    for candidate in _candidates(card, network):
-        model = dataclasses.replace(candidate.model, framework="pytorch", **options)
-        if not _fits(state, dataclasses.replace(candidate, model=model)):
-            continue
-        other = [] if candidate is card else [f"--model {candidate.name}"]
-        entries = {"framework": "pytorch", **options}
-        changed = [key for key in entries if entries[key] != getattr(candidate.model, key)]
-        sets = [f"--set model.{key}={_toml(entries[key])}" for key in changed]
-        words = " ".join([*other, *sets])
-        proposals.append((len(sets), words, bool(sets)))
-    if proposals:
-        _, words, any_set = min(proposals, key=lambda proposal: proposal[0])
+    found = nearest_card(state, network, options, card)
+    if found is not None:
+        nearest, changes = found
+        sets = [f"--set model.{key}={_toml(value)}" for key, value in changes.items()]
+        words = " ".join([*([] if nearest is card else [f"--model {nearest.name}"]), *sets])
         untold = [key for key in FAMILIES[network].untold if key in FAMILIES[network].takes and key not in implied]
-        if any_set and untold:
+        if sets and untold:
             seems += f"; weights cannot tell {', '.join(untold)}: set them as it was trained"
         return seems, f"use {words}" if words else "the weights fit and arch does not: check which file it is"
     return seems, f"no card entry makes it fit{_channels(state, network, card)}; {_CHECK}"
+
+
+def nearest_card(
+    state: State, network: str, options: Dict[str, Any], asked_for: Optional[Card] = None
+) -> Optional[Tuple[Card, Dict[str, Any]]]:
+    """Return the card of a network that takes a state dict with the fewest entries changed, and those entries.
+
+    Args:
+        state: The state dict.
+        network: Its network.
+        options: Entries of ``[model]`` that it shows.
+        asked_for: A card that is taken if it is one of that network, whatever the others are.
+    """
+    found = []
+    for candidate in _candidates(asked_for, network):
+        model = dataclasses.replace(candidate.model, framework="pytorch", **options)
+        if _fits(state, dataclasses.replace(candidate, model=model)):
+            entries = {"framework": "pytorch", **options}
+            changes = {key: value for key, value in entries.items() if value != getattr(candidate.model, key)}
+            found.append((candidate, changes))
+    return min(found, key=lambda pair: len(pair[1]), default=None)
 
 
 def _toml(value: object) -> str:
@@ -121,9 +134,9 @@ def _channels(state: State, network: str, card: Card) -> str:
     )
 
 
-def _candidates(card: Card, network: str) -> Iterator[Card]:
+def _candidates(card: Optional[Card], network: str) -> Iterator[Card]:
     """Yield the cards of a network: the one asked for if it is one, else all others, PyTorch's first."""
-    if card.model.network == network:
+    if card is not None and card.model.network == network:
         yield card
         return
     found = []
