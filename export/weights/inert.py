@@ -207,7 +207,7 @@ def _encode(text: object, encoding: object = "") -> bytes:
 def _new(cls: Any, *rest: object) -> Any:
     """Stand in for what makes objects of protocol 0 and 1: the class first."""
     if isinstance(cls, Kind):
-        return StandIn.__new__(cls)
+        return StandIn.__new__(cls)  # type: ignore[arg-type]
     if cls is Entries:
         return Entries()
     raise RefusedError("copyreg._reconstructor")
