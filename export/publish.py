@@ -49,6 +49,7 @@ def publish(
         file=graph.name,
         sha256=sha256_file(graph),
         card=request.card.name,
+        labels_digest=request.card.labels_digest(),
         card_digest=request.digest(),
         checkpoint=str(request.checkpoint),
         checkpoint_sha256=request.checkpoint_sha256,

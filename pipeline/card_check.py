@@ -45,9 +45,9 @@ def check(card: Card) -> None:
         if value not in choices:
             raise RequestError(f"{key} is {value!r}, expected one of: {', '.join(choices)}", card.path)
     _check_sizes(card)
-    for key, name in (("name", card.dataset.name), ("labels", card.dataset.labels)):
-        if not is_plain_name(name) and (name or key == "name"):
-            raise RequestError(f"dataset.{key} is {name!r}, expected a plain name", card.path)
+    # dataset.labels may be the path of a file: a user's own card and labels lie anywhere.
+    if not is_plain_name(card.dataset.name):
+        raise RequestError(f"dataset.name is {card.dataset.name!r}, expected a plain name", card.path)
     if not is_frame_format(card.dataset.frame_name):
         raise RequestError(
             f"dataset.frame_name is {card.dataset.frame_name!r}, expected a name such as image_{{:05d}}.jpg", card.path

@@ -52,7 +52,7 @@ def test_json_that_nothing_can_write_again(text: str, tmp_path: Path) -> None:
         "clips.count=1000000000",
         "clips.frames=1000000000",
         "input.batch=1000000000",
-        "dataset.labels='../../x'",
+        "dataset.name='../../x'",
         "clips.max_clips=-1",
         "clips.seed=99999999999999999999999",
     ],
