@@ -106,7 +106,8 @@ def test_environments_that_cannot_be_made_are_refused_first(data: Path) -> None:
     done = subprocess.run(
         [*command, "--venv", str(data / "venv"), "--venv-python", str(old)], cwd=ROOT, capture_output=True, text=True
     )
-    refused(
+    words = "PyTorch, to export (with CUDA: 5.6 GB) needs Python 3.10 or newer"
+    refused(done, words, "is 3.9", "VENV_PYTHON=python3.11")
         done, "PyTorch, to export (with CUDA: 5.6 GB) needs Python 3.10 or newer", "is 3.9", "VENV_PYTHON=python3.11"
     )
     assert not (data / "venv").exists() and not (data / "build").exists()
