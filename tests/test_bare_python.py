@@ -20,6 +20,7 @@ ARGUMENTS: Dict[str, List[str]] = {
     "export": ["--checkpoint", "{tmp}/a.pth"],
     "export.checkpoint": ["{tmp}/a.pth", "b.npz"],
     "scripts.annotate": ["hmdb51", "{tmp}", "{tmp}", "{tmp}/out"],
+    "scripts.card": ["{tmp}/save.pth"],
     "scripts.compare": ["{tmp}", "{tmp}"],
     "scripts.demo_dataset": ["{tmp}"],
     "scripts.drift": ["--against", "{tmp}"],

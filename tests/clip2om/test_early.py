@@ -108,6 +108,4 @@ def test_environments_that_cannot_be_made_are_refused_first(data: Path) -> None:
     )
     words = "PyTorch, to export (with CUDA: 5.6 GB) needs Python 3.10 or newer"
     refused(done, words, "is 3.9", "VENV_PYTHON=python3.11")
-        done, "PyTorch, to export (with CUDA: 5.6 GB) needs Python 3.10 or newer", "is 3.9", "VENV_PYTHON=python3.11"
-    )
     assert not (data / "venv").exists() and not (data / "build").exists()

@@ -196,7 +196,7 @@ def test_pooling_heads_agree_whatever_the_clip_size(kind, module, size):
 @pytest.mark.parametrize("network", [name for name, family in FAMILIES.items() if family.pooled])
 def test_pooling_head_does_not_change_the_network(network):
     model = Model("pytorch", network, 3, depth=121 if network == "densenet" else 50, widen_factor=0.25)
-    model = dataclasses.replace(model, depth=18) if network == "r2plus1d" else model
+    model = dataclasses.replace(model, depth=18) if network in ("r2plus1d", "mc3") else model
     clip = golden.clips("pool", (1, 3, 16, 64, 64))
     found = []
     for pooling in ("global", "average", "mean"):
