@@ -26,6 +26,7 @@ EXTRAS = {
     "int8": ("quantize",),
     "drift": ("drift",),
     "plot": ("plot",),
+    "ray": ("ray",),
 }
 FILES = ("*.c", "*.json", "*.pth", "*.toml", "*.txt", "py.typed", "static/*", "templates/*")
 

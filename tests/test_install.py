@@ -83,7 +83,7 @@ def test_wheel_names_version_extras_and_command(wheel: Path) -> None:
     metadata = _metadata(wheel)
     assert metadata["Version"] == clip2om.__version__ == "0.2.0"
     assert metadata["License-Expression"] == "Apache-2.0"
-    extras = ["cpu", "torch", "tensorflow", "paddle", "mindspore", "report", "int8", "drift", "plot"]
+    extras = ["cpu", "torch", "tensorflow", "paddle", "mindspore", "report", "int8", "drift", "plot", "ray"]
     assert metadata.get_all("Provides-Extra") == extras
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]

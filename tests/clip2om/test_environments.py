@@ -115,7 +115,7 @@ def test_one_interpreter_takes_the_place_of_all(tmp_path: Path) -> None:
 def test_every_requirements_file_belongs_to_an_environment() -> None:
     used = {file for about in ENVIRONMENTS.values() for file in about.files}
     used |= {file for about in ENVIRONMENTS.values() for file, _ in about.optional}
-    assert {path.stem for path in (ROOT / "requirements").glob("*.txt")} == used | {"host", "constraints"}
+    assert {path.stem for path in (ROOT / "requirements").glob("*.txt")} == used | {"host", "constraints", "ray"}
 
 
 @pytest.mark.slow
