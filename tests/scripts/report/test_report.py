@@ -313,7 +313,7 @@ def test_scores_that_overflow_are_counted_and_break_nothing(case: Case) -> None:
     logits = case.logits()
     logits[4:6] = 100.0
     page = make(case, case.run("a", logits, rules=Rules(1, "naive-softmax")))
-    assert "1 videos have scores that are no numbers" in page
+    assert "1 videos have is NaN or infinite" in page
     assert data_of(page)["charts"]["chart-reliability"]
 
 
@@ -349,7 +349,7 @@ def test_results_that_do_not_belong_together_are_refused(case: Case, capsys: pyt
     bad[3, 1] = np.nan
     case.run("a", bad)
     assert report.main(args) == 2
-    assert "scores that are no numbers" in capsys.readouterr().err
+    assert "is NaN or infinite" in capsys.readouterr().err
 
 
 def test_an_empty_result_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -357,7 +357,7 @@ def test_an_empty_result_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
     case.ids = []
     results = case.run("a", np.zeros((0, 4), np.float32), print_of=PRINT)
     assert report.main(["--model", str(case.card), "--results", str(results)]) == 2
-    assert "holds no scored video" in capsys.readouterr().err
+    assert "hold a name twice, or none" in capsys.readouterr().err
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
