@@ -81,7 +81,7 @@ def _module_name(path: Path) -> str:
     from clip2om.pipeline.file_kinds import is_pytorch
 
     # Lightning calls its checkpoints .ckpt too, and others .pth.tar, .pyth, .bin or .safetensors.
-    if path.is_file() and is_pytorch(path):
+    if path.suffix != ".npz" and path.is_file() and is_pytorch(path):
         return _MODULES[".pth"]
     if path.suffix not in _MODULES:
         raise RequestError(f"is a file {path.suffix or 'without suffix'}, expected {', '.join(_MODULES)}", path)

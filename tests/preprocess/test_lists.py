@@ -36,7 +36,14 @@ class ListSet:
         paths = ["--video-path", self.videos, "--output", self.output]
         paths += ["--annotation-path", self.list] if self.form != "folders" else []
         labels = "ucf101_sorted" if self.form == "folders" else "ucf101"
-        sets = ["--set", f"dataset.format={self.form}", "--set", f"dataset.labels={labels}"]
+        sets = [
+            "--set",
+            f"dataset.format={self.form}",
+            "--set",
+            f"dataset.labels={labels}",
+            "--set",
+            "model.classes=101",
+        ]
         return ["--model", "3d_resnet", *SmallSet.card, *sets, *paths, *extra]
 
     def made(self, *extra: object) -> Manifest:

@@ -313,7 +313,7 @@ def test_scores_that_overflow_are_counted_and_break_nothing(case: Case) -> None:
     logits = case.logits()
     logits[4:6] = 100.0
     page = make(case, case.run("a", logits, rules=Rules(1, "naive-softmax")))
-    assert "1 videos have is NaN or infinite" in page
+    assert "1 videos have scores that are no numbers" in page
     assert data_of(page)["charts"]["chart-reliability"]
 
 
