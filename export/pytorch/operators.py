@@ -54,5 +54,5 @@ def explicit_pads(model: onnx.ModelProto) -> onnx.ModelProto:
         ]
         kept = [attribute for attribute in node.attribute if attribute.name not in ("pads", "ceil_mode")]
         del node.attribute[:]
-        node.attribute.extend([*kept, onnx.helper.makeattribute("pads", [*before, *after])])
+        node.attribute.extend([*kept, onnx.helper.make_attribute("pads", [*before, *after])])
     return model
