@@ -66,12 +66,13 @@ FOLDERS = package_folders()
 # Apart from what the stages build, and empty: a module that was renamed must not come back from an earlier wheel.
 WORK = "build/wheel"
 shutil.rmtree(HERE / WORK, ignore_errors=True)
+(HERE / WORK).mkdir(parents=True)
 setup(
     packages=list(FOLDERS),
     package_dir=FOLDERS,
     package_data={"": list(FILES)},
     install_requires=requirements("host"),
     extras_require={extra: [line for name in names for line in requirements(name)] for extra, names in EXTRAS.items()},
-    options={"build": {"build_base": WORK}},
+    options={"build": {"build_base": WORK}, "egg_info": {"egg_base": WORK}},
     cmdclass={"editable_wheel": EditableWheel},
 )

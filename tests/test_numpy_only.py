@@ -29,7 +29,7 @@ def old_host(tmp_path_factory: pytest.TempPathFactory) -> str:
     subprocess.run([_oldest_python(), "-m", "venv", str(folder)], check=True)
     needs = ["numpy==1.26.*", 'tomli; python_version < "3.11"']
     subprocess.run([python, "-m", "pip", "install", "--quiet", *needs], check=True)
-    listed = json.loads(subprocess.check_output([python, "-m", "pip", "list", "--format", "json"]))
+    listed = json.loads(subprocess.check_output([python, "-I", "-m", "pip", "list", "--format", "json"]))
     assert {item["name"].lower() for item in listed} <= {"numpy", "tomli", "pip", "setuptools"}
     return python
 
