@@ -121,7 +121,7 @@ def test_five_stages_give_mindspores_own_scores(chain: Chain, form: str, engine:
     summary = json.loads((build / "scores" / f"cpu-b{BATCH}" / "summary.json").read_text())
     assert (summary["engine"], summary["device"]) == (engine, "CPU")
     for line in done.stderr.splitlines():
-        assert line.split(":")[0] in ("export", "preprocess", "convert", "infer", "postprocess"), line
+        assert line.split(":")[0] in ("clip2om", "export", "preprocess", "convert", "infer", "postprocess"), line
 
 
 def test_stream_feeds_the_mindspore_engine(chain: Chain) -> None:
@@ -159,7 +159,7 @@ def test_simulated_npu_gives_the_results_of_the_cpu(chain: Chain) -> None:
 def test_air_is_refused_with_what_to_do_instead(chain: Chain) -> None:
     done = chain.make("om", chain.root / "air", soc=SOC, GRAPH_FORMAT="air")
     (line,) = [line for line in done.stderr.splitlines() if "error:" in line]
-    assert done.returncode == 2 and "only where it has an Ascend backend" in line and "--format onnx" in line
+    assert done.returncode == 2 and "only where it has an Ascend backend" in line and "GRAPH_FORMAT=onnx" in line
 
 
 def test_mindir_for_an_npu_is_kept_and_needs_mindspores_backend(chain: Chain) -> None:

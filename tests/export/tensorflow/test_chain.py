@@ -100,7 +100,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "top-1" in done.stdout and "4/5" in done.stdout
     for line in [*first.stderr.splitlines(), *done.stderr.splitlines()]:
-        assert line.split(":")[0] in ("export", "preprocess", "convert", "infer", "postprocess"), line
+        assert line.split(":")[0] in ("clip2om", "export", "preprocess", "convert", "infer", "postprocess"), line
     return made
 
 
