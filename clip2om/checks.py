@@ -12,6 +12,7 @@ from clip2om.pipeline.file_kinds import kind_of
 from clip2om.pipeline.records import CompiledRecord, find_record
 from clip2om.pipeline.soc import CPU
 from clip2om.request import Request
+from clip2om.space import check_space
 from clip2om.steps import Step, exists
 
 _ON_CPU = ("auto", "openvino", "onnxruntime", "mindspore")
@@ -166,6 +167,7 @@ def _check_dataset(request: Request, needs: "tuple[Path, ...]") -> None:
         )
     found = read_annotation(card, str(annotation), values.one("SUBSET") or card.dataset.subset)
     check_classes(request, found.labels or [], annotation)
+    check_space(request, found, videos)
 
 
 def check_classes(request: Request, labels: List[str], where: Path) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Dict, Iterable, Iterator, List, Sequence, Tuple
 
 from clip2om.pipeline.console import Console, duration, size
+from clip2om.pipeline.disk import free
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.places import CHECKOUT, ROOT
 
@@ -166,10 +167,10 @@ class Environments:
                     "name a newer one: VENV_PYTHON=python3.11 (--venv-python)",
                 )
         needed = sum(ENVIRONMENTS[step].megabytes for step in steps) * 1_000_000
-        free = _free(self.folder)
-        if free < needed:
+        room = free(self.folder)
+        if room < needed:
             raise RequestError(
-                f"environments of about {size(needed)} are to be made, {size(free)} are free",
+                f"environments of about {size(needed)} are to be made, {size(room)} are free",
                 self.folder,
                 "free some space, choose another VENV= (--venv), or name an interpreter that has all: PYTHON=",
             )
@@ -360,12 +361,3 @@ def _version_of(python: str) -> Tuple[int, int]:
         return int(major), int(minor)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise RequestError(f"is no Python that runs ({type(error).__name__})", python, "check VENV_PYTHON=") from None
-
-
-def _free(path: Path) -> int:
-    import shutil
-
-    path = path.absolute()
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, List, Optional
 
 from clip2om.pipeline.command import count, positive, run, stage_parser
 from clip2om.pipeline.console import Console, size
+from clip2om.pipeline.disk import free
 
 if TYPE_CHECKING:
     from clip2om.pipeline.manifest import Skipped
@@ -145,7 +146,7 @@ def _announce(plan: Plan, folder: Path, console: Console) -> None:
         f"plan: {len(plan.videos)} of {len(plan.annotation.entries)} videos ({plan.annotation.subset}), "
         f"{plan.clips} clips{cut}, {len(plan.files)} files of {plan.tensor.clips} "
         f"({plan.slots - plan.clips} slots padded), {size(len(plan.files) * plan.tensor.nbytes)} on disk, "
-        f"{size(_free(folder))} free"
+        f"{size(free(folder))} free"
     )
 
 
@@ -162,21 +163,13 @@ def _refuse_skipped(plan: Plan, strict: bool) -> None:
 def _check_space(folder, path: Path) -> None:  # type: ignore[no-untyped-def]
     from clip2om.pipeline.errors import RequestError
 
-    needed, free = len(folder.todo) * folder.plan.tensor.nbytes, _free(path)
-    if needed > free:
+    needed, room = len(folder.todo) * folder.plan.tensor.nbytes, free(path)
+    if needed > room:
         raise RequestError(
-            f"{size(needed)} are needed, {size(free)} are free",
+            f"{size(needed)} are needed, {size(room)} are free",
             path,
             "choose another --output, --dtype uint8 (a quarter) or --limit N",
         )
-
-
-def _free(path: Path) -> int:
-    import shutil
-
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free
 
 
 def _list_skipped(skipped: List[Skipped], console: Console) -> None:

@@ -7,9 +7,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from clip2om.pipeline import cards
+from clip2om.pipeline.errors import RequestError
+from clip2om.preprocess.annotations import read_annotation
+from clip2om.space import check_space
+from clip2om.values import Values
 from tests.command import ROOT, refused
 
 
@@ -109,3 +115,31 @@ def test_environments_that_cannot_be_made_are_refused_first(data: Path) -> None:
     words = "PyTorch, to export (with CUDA: 5.6 GB) needs Python 3.10 or newer"
     refused(done, words, "is 3.9", "VENV_PYTHON=python3.11")
     assert not (data / "venv").exists() and not (data / "build").exists()
+
+
+def test_batches_that_cannot_fit_are_refused_before_export(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card, videos = cards.load("3d_resnet_demo"), data / "videos"
+    annotation = read_annotation(card, str(data / "annotation.json"), "validation")
+    places = [videos / str(entry.label) / entry.id for entry in annotation.entries]
+    for place in places:
+        place.mkdir(parents=True)
+
+    def needs(room: int, **values: str) -> str:
+        monkeypatch.setattr("clip2om.space.free", lambda path: room)
+        given = Values({name: (value,) for name, value in values.items()})
+        try:
+            check_space(SimpleNamespace(values=given, card=card, prepared=data / "batches"), annotation, videos)
+        except RequestError as error:
+            return error.what
+        return ""
+
+    clip = 3 * 16 * 64 * 64
+    assert "1.6 MB are needed for one clip of each of 8 videos" in needs(8 * clip - 1)
+    assert not needs(8 * clip)
+    assert not needs(8 * clip - 1, LIMIT="7")
+    assert needs(8 * clip, DTYPE="float32")
+    places[0].rmdir()
+    assert not needs(7 * clip), "what is listed and was not copied takes no room"
+    (data / "batches").mkdir()
+    (data / "batches" / "0.bin").write_bytes(bytes(clip))
+    assert not needs(6 * clip), "batches that are there are written over"

@@ -153,7 +153,9 @@ def test_parity_agrees(chain: Chain) -> None:
     assert report["sides"][0]["engine_version"] == paddle.__version__
     assert report["clips"] == 6 and all(step["top1_agree"] == 6 for step in report["steps"])
     for line in done.stderr.splitlines():
-        assert line.split(":")[0] in ("clip2om", "export", "export.run", "preprocess", "convert", "infer", "parity"), line
+        assert line.split(":")[0] in ("clip2om", "export", "export.run", "preprocess", "convert", "infer", "parity"), (
+            line
+        )
 
 
 def test_parity_of_the_published_form_compares_videos(chain: Chain) -> None:

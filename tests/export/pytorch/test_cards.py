@@ -182,7 +182,7 @@ def test_same_padding_becomes_explicit_pads(tmp_path, network, size):
         f"transform.size={size}",
         f"transform.resize={size}",
         f"input.shape=[3, 16, {size}, {size}]",
-        *(["model.depth=50", "model.conv1_t_size=7"] if network == "c3d" else []),
+        *(["model.depth=50", "model.conv1_t_size=7", "export.pooling=global"] if network == "c3d" else []),
     ]
     made = cards.load("3d_resnet_demo", overrides)
     asked, _, model, _ = exported(tmp_path, made, batch=DYNAMIC)
