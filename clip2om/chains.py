@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Callable, Dict, List, Tuple
 
@@ -41,8 +41,9 @@ class Chain:
             step = steps.export(request, checkpoint, several)
             self.steps.append(Step(step.module, (*step.words, "--keep"), "core", step.makes))
             return
-        renamed = self._renamed(checkpoint)
-        self.steps.append(steps.export(request, renamed, several))
+        step = steps.export(request, self._renamed(checkpoint), several)
+        # What a step before makes is not there yet; the user's own file is what can be missing.
+        self.steps.append(replace(step, needs=(checkpoint,)))
 
     def _renamed(self, checkpoint: Path) -> Path:
         """Return weights of PyTorch for a network of MindSpore under its names, which a step before gives them.
