@@ -73,7 +73,7 @@ def test_shortcut_a_becomes_plain_convolutions(tmp_path, batch):
     state = golden.state_dict(build_network(cards.load("3d_resnet_demo", overrides)), "A")
     torch.save(state, tmp_path / "a.pth")
     _, record, model = exported(tmp_path / "a.pth", tmp_path / "graph", *overrides, batch=batch)
-    assert Counter(node.op_type for node in model.graph.node) == {**RESNET10, **HEADS["global"]}
+    assert Counter(node.op_type for node in model.graph.node) == {**RESNET10, **HEADS["average"]}
     assert record.parity.max_abs_diff < 1e-5
 
 
@@ -91,7 +91,7 @@ def test_pixel_graph_gives_the_logits_of_normalised_batches(checkpoint, tmp_path
     asked, record, model = exported(checkpoint, tmp_path / "u8", *values, batch=batch, dtype="uint8")
     exported(checkpoint, tmp_path / "f32", *values, batch=batch)
     assert record.inputs[0].dtype == "uint8"
-    assert {node.op_type for node in model.graph.node} <= {*RESNET10, *HEADS["global"], "Cast", "Sub", "Mul"}
+    assert {node.op_type for node in model.graph.node} <= {*RESNET10, *HEADS["average"], "Cast", "Sub", "Mul"}
     pixels = np.random.default_rng(5).integers(0, 256, (3, 3, 16, 64, 64)).astype(np.uint8)
     floats = parity.normalised(pixels, "NCTHW", asked.card.transform)
     from_pixels = onnx_graph.run(tmp_path / "u8" / "model.onnx", [pixels])
