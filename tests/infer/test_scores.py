@@ -198,5 +198,6 @@ def test_quiet_leaves_results_only(case: Case, capsys: pytest.CaptureFixture) ->
     case.build()
     assert case.infer("--quiet") == 0
     output = capsys.readouterr()
-    assert output.err == ""
+    # What is wrong is never kept quiet: this case's batches come with a list of classes, its model with none.
+    assert [line for line in output.err.splitlines() if "infer: warning: nobody has said" not in line] == []
     assert "clips/s" in output.out

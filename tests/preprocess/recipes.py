@@ -17,7 +17,7 @@ _C3D = (
     "transform.resize=128", "transform.kernel=cv2-linear", "transform.crop=center-floor", "transform.rounding=nearest",
     "transform.scale=1.0", "transform.mean=[104, 117, 128]", "transform.std=[1, 1, 1]",
     "clips.sampler=uniform", "clips.count=10", "input.layout=NKCTHW", "input.shape=[10, 3, 16, 112, 112]",
-    "dataset.format=rawframes", "dataset.labels=ucf101", "dataset.frame_name=img_{:05d}.jpg",
+    "dataset.format=rawframes", "dataset.labels=ucf101", "model.classes=101", "dataset.frame_name=img_{:05d}.jpg",
 )  # fmt: skip
 C3D_PADDLE = (*_C3D, "transform.rule=height")
 C3D_MMACTION = (*_C3D, "transform.rule=box", "transform.long=171")
@@ -26,13 +26,14 @@ C3D_TF = (
     "transform.resize=112", "transform.kernel=cv2-linear", "transform.crop=center-floor", "transform.rounding=next",
     "transform.scale=1.0", "transform.mean=[0, 0, 0]", "transform.std=[1, 1, 1]",
     "clips.sampler=consecutive", "input.layout=NTHWC", "input.shape=[16, 112, 112, 3]",
-    "dataset.format=list", "dataset.labels=ucf101", "dataset.frame_name={:05d}.jpg",
+    "dataset.format=list", "dataset.labels=ucf101", "model.classes=101", "dataset.frame_name={:05d}.jpg",
 )  # fmt: skip
 R2PLUS1D = (
     "transform.resize=128", "transform.rule=stretch", "transform.long=171",
     "transform.mean=[0.485, 0.456, 0.406]", "transform.std=[0.229, 0.224, 0.225]",
     "clips.sampler=spread", "clips.span=32", "clips.start=random", "clips.seed=1",
-    "dataset.format=folders", "dataset.labels=ucf101_sorted", "dataset.frame_name=0000{}.jpg", "dataset.first_frame=0",
+    "dataset.format=folders", "dataset.labels=ucf101_sorted", "model.classes=101",
+    "dataset.frame_name=0000{}.jpg", "dataset.first_frame=0",
 )  # fmt: skip
 
 
