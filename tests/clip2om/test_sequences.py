@@ -114,7 +114,7 @@ def test_the_readme_on_an_ascend_host_and_the_three_lines_of_the_recipes(project
 
 
 @pytest.mark.slow
-def test_the_pages_on_speed_and_reports(project: Project) -> None:
+def test_the_pages_on_speed_reports_and_drift(project: Project) -> None:
     shutil.rmtree(project.root / "build", ignore_errors=True)
     given = "CHECKPOINT=save_700.pth VIDEO_PATH=hmdb51/jpg ANNOTATION_PATH=hmdb51_1.json"
     project.run(f"make accuracy MODEL=3d_resnet SOC=cpu {given}")
@@ -130,6 +130,11 @@ def test_the_pages_on_speed_and_reports(project: Project) -> None:
     assert len(pages) >= 4
     for command in pages:
         project.run(command.split("   #")[0], env=env if "Ascend" in command else None)
+    shutil.copytree(project.root / "build" / "3d_resnet" / "graph", project.root / "other")
+    drift = re.findall(r"^    (make drift .*)$", (ROOT / "docs" / "drift.md").read_text(), re.MULTILINE)
+    # The third line takes a folder of dumps, which tests/scripts/drift writes as a host does.
+    for command in drift[:2]:
+        assert "drift: comparing" in project.run(command.split("   #")[0]), command
 
 
 @pytest.mark.slow
