@@ -10,7 +10,7 @@ import numpy as np
 
 from clip2om.pipeline.errors import RequestError
 
-State = Dict[str, np.ndarray]
+State = Dict[str, Any]
 _NAMES = "StructuredToParameterName@@"
 _RESAVE = "if you trust the file, save its weights alone: paddle.save(network.state_dict(), FILE)"
 # What an old PyTorch file (before 1.6) begins with, and a module of each object in a pickled one.
@@ -20,7 +20,7 @@ _CONTAINERS = {("collections", "OrderedDict"), ("builtins", "tuple")}
 
 
 def read_state(path: Path) -> State:
-    """Return the weights of a ``.pdparams`` file by name, floating-point ones as float32.
+    """Return the weights of a ``.pdparams`` file by name, floating-point ones as float32, or a container of them.
 
     The file is a pickle of a dict of arrays. Its unpickler knows the four globals that such a file has
     (``_reconstruct``, ``ndarray`` and ``dtype`` of NumPy, ``_codecs.encode``) and refuses every other one.
@@ -41,6 +41,10 @@ def read_state(path: Path) -> State:
         raise RequestError(
             "holds the state of an optimizer (.pdopt), no weights", path, "pass the .pdparams file beside it"
         )
+    inner = [value for value in content.values() if isinstance(value, dict)]
+    if any(isinstance(value, np.ndarray) for part in inner for value in part.values()):
+        # A container, in which the weights are still to be found.
+        return content
     for name, value in content.items():
         if not (isinstance(name, str) and isinstance(value, np.ndarray)):
             raise RequestError(

@@ -335,6 +335,7 @@ def _same(one: Stored, other: Stored) -> bool:
     if one is other:
         return True
     if one.shape != other.shape or one.problem or other.problem:
+        # Without values only their names tell.
         return False
     return bool(np.array_equal(one.array(), other.array()))
 
