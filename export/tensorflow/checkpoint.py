@@ -38,6 +38,8 @@ def load_weights(
         network: The network.
         prefix: The checkpoint, as TensorFlow opens it.
         card: For the message.
+        average: The averages over training steps are wanted, or are not; see :func:`export.weights.find.choose`.
+        say: Gets a line for each thing that was not as plain as it could be.
 
     Raises:
         RequestError: no checkpoint of TensorFlow, a damaged one, one that does not fit the network, or NaN in it.
