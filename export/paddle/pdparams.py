@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any, BinaryIO, Dict
+from typing import Any, BinaryIO, Dict, Tuple
 
 import numpy as np
 
@@ -89,8 +89,12 @@ def _pair(values: Any = ()) -> Any:
     return values[1] if named else values
 
 
-_OLD = {("builtins", "tuple"): Safe(_pair), ("__builtin__", "tuple"): Safe(_pair)}
-_OLD.update({("collections", "OrderedDict"): Entries, ("__builtin__", "getattr"): stand_in("builtins", "getattr")})
+_OLD: Dict[Tuple[str, str], Any] = {
+    ("builtins", "tuple"): Safe(_pair),
+    ("__builtin__", "tuple"): Safe(_pair),
+    ("collections", "OrderedDict"): Entries,
+    ("__builtin__", "getattr"): stand_in("builtins", "getattr"),
+}
 _RECONSTRUCT = np.zeros(0).__reduce__()[0]
 _ALLOWED = {
     ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
