@@ -92,7 +92,7 @@ class StandIn:
         Raises:
             RefusedError: always.
         """
-        raise RefusedError(type(self).path)  # type: ignore[attr-defined]
+        raise RefusedError(type(self).path)
 
 
 class Kind(type):
