@@ -49,6 +49,13 @@ EXPORT = (
         remembered=True,
     ),
     Option(
+        "ALLOW_CODE",
+        "",
+        "run the code that the card names as its network (model.network with a colon)",
+        _to("--allow-code", "export", "parity"),
+        remembered=True,
+    ),
+    Option(
         "WEIGHTS",
         "WHICH",
         "raw or average, where a checkpoint holds both (default: what it has as its weights)",

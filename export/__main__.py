@@ -42,6 +42,9 @@ def make_parser() -> Parser:
         help="a graph that is there already, for a card whose model.framework is onnx (default: the card's checkpoint)",
     )
     parser.add_argument(
+        "--allow-code", action="store_true", help="run the code that the card names as its network (see model.network)"
+    )
+    parser.add_argument(
         "--weights",
         choices=("raw", "average"),
         help="which, where a checkpoint holds averages over training steps too (default: what it has as its weights)",

@@ -26,7 +26,8 @@ def check_entries(card: Card, takes: AbstractSet[str], name: str, pooled: bool =
     where = card.path or card.name
     for entry in fields(Model):
         value = getattr(card.model, entry.name)
-        if entry.name not in takes | _COMMON and value != entry.default:
+        default = {} if entry.name == "arguments" else entry.default
+        if entry.name not in takes | _COMMON and value != default:
             raise RequestError(f"model.{entry.name} is {value!r}, which {name} does not take", where, "remove it")
     if not pooled and card.export.pooling != "global":
         raise RequestError(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable, List
+from typing import Any, Callable, Iterable, List, Optional, Tuple
 
 import numpy as np
 import onnx
 from onnx import ModelProto
 
 from clip2om.pipeline.artifact import PathLike
-from clip2om.pipeline.errors import ShortfallError
+from clip2om.pipeline.errors import ShortfallError, last_line
 from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
 
 
@@ -27,8 +27,31 @@ def simplify(model: ModelProto) -> ModelProto:
     return _constants_to_initializers(simplified)
 
 
-def check(model: ModelProto, operators: Iterable[str]) -> None:
-    """Refuse a graph that the ONNX checker rejects or that has other than the known operators.
+def simplified(model: ModelProto, batch: np.ndarray) -> Tuple[ModelProto, str]:
+    """Return what onnxsim makes of a graph if that runs and gives the same, else the graph itself and why."""
+    try:
+        smaller = simplify(model)
+        onnx.checker.check_model(smaller, full_check=True)
+        if np.allclose(rows_of(model, batch), rows_of(smaller, batch), rtol=1e-3, atol=1e-4):
+            return smaller, ""
+        reason = "the simpler graph gives other outputs"
+    except ImportError:
+        reason = "onnxsim is not installed"
+    except Exception as error:  # onnxsim and ONNX Runtime have exceptions of their own
+        reason = f"the simpler graph does not run ({last_line(error)[:80]})"
+    return _constants_to_initializers(model), reason
+
+
+def rows_of(model: ModelProto, batch: np.ndarray) -> np.ndarray:
+    """Run a graph of one input that is in memory and return its first output."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: batch})[0]
+
+
+def check(model: ModelProto, operators: Optional[Iterable[str]]) -> None:
+    """Refuse a graph that the ONNX checker rejects or that has other than the known operators; None knows all.
 
     Raises:
         ShortfallError: with the checker's words, or the operators that converters may not take.
@@ -37,6 +60,8 @@ def check(model: ModelProto, operators: Iterable[str]) -> None:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ShortfallError(f"the ONNX checker rejects the graph: {error}", todo="try another --opset") from None
+    if operators is None:
+        return
     allowed = set(operators)
     strange = sorted({node.op_type for node in model.graph.node} - allowed)
     if strange:

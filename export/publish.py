@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Optional, Sequence
+from typing import Callable, Dict, Optional, Sequence
 
 from clip2om.export import gate
 from clip2om.export.request import RECORD, ExportRequest
@@ -21,6 +21,7 @@ def publish(
     distributions: Sequence[str],
     outputs: int = 1,
     opset: Optional[int] = None,
+    code: Optional[Dict[str, str]] = None,
 ) -> GraphRecord:
     """Write ``model.<format>`` and, last, its record; an earlier graph stays until the new one has passed the gate.
 
@@ -31,6 +32,7 @@ def publish(
         measure: Says how far that graph is from the framework.
         distributions: Packages whose versions go into the record.
         outputs: How many outputs there are.
+        code: What was imported for the network, with version and digest.
         opset: Of an ONNX graph, where that is not the request's.
 
     Raises:
@@ -60,6 +62,7 @@ def publish(
         parity=figures,
         transform_digest=request.card.digest("transform"),
         weights=request.weights,
+        code=code or {},
     )
     write_record(request.output / RECORD, record)
     _remove_former(former, graph)

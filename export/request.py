@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 from clip2om.export.checkpoint_files import CheckpointFiles, exists, one_file, tensorflow_files
+from clip2om.export.code import code_digest, names_code
 from clip2om.export.frameworks import FRAMEWORKS
 from clip2om.export.gate import within
 from clip2om.pipeline.artifact import digest_of, sha256_file
@@ -36,6 +37,7 @@ class ExportRequest:
         opset: Version of the ONNX operator set; 0 takes that of a graph that is there already.
         max_diff: Largest difference from the framework, relative to max(1, largest logit).
         reuse_dynamic: A graph with a symbolic batch that is there already will do for a fixed one.
+        allow_code: The code that the card names may be run.
         weights: ``raw`` or ``average``, where a checkpoint holds both; empty takes what the file has as its weights.
     """
 
@@ -50,6 +52,7 @@ class ExportRequest:
     max_diff: float
     reuse_dynamic: bool = False
     weights: str = ""
+    allow_code: bool = False
 
     @property
     def average(self) -> Optional[bool]:
@@ -80,6 +83,7 @@ class ExportRequest:
             "opset": self.opset,
             "format": self.format,
             **({"weights": self.weights} if self.weights else {}),
+            **({"code": code_digest(self.card)} if names_code(self.card) else {}),
         }
         return digest_of({"card": self.card.digest(*SECTIONS), "options": options})
 
@@ -135,6 +139,7 @@ def make_request(card: Card, args: argparse.Namespace, formats: Sequence[str]) -
         max_diff=args.max_diff,
         reuse_dynamic=args.reuse_dynamic,
         weights=args.weights or "",
+        allow_code=args.allow_code,
     )
 
 

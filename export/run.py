@@ -40,6 +40,7 @@ def make_parser() -> Parser:
     add("--batches", type=Path, metavar="DIR", help="folder of the batches (default: build/CARD/batches)")
     add("--output", type=Path, metavar="DIR", help="gets framework/ and graph/ (default: build/CARD/parity)")
     add("--checkpoint", type=Path, metavar="FILE", help="trained weights (default: those the graph was made from)")
+    add("--allow-code", action="store_true", help="run the code that the card names as its network")
     add("--force", action="store_true", help="score again what is up to date")
     return parser
 
@@ -57,7 +58,7 @@ def score(args: argparse.Namespace) -> int:
     graph, batches = args.graph or home / "graph", args.batches or home / "batches"
     scorer = Scorer(batches, args.output or home / "parity", console)
     todo: List[Side] = []
-    for side in make_sides(card, graph, args.checkpoint, scorer):
+    for side in make_sides(card, graph, args.checkpoint, scorer, args.allow_code):
         if not args.force and scorer.is_current(side):
             console.say(f"up to date: {side.folder}")
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
@@ -154,7 +154,9 @@ class Scorer:
         )
 
 
-def make_sides(card: Card, folder: Path, checkpoint: Optional[Path], scorer: Scorer) -> Tuple[Side, Side]:
+def make_sides(
+    card: Card, folder: Path, checkpoint: Optional[Path], scorer: Scorer, allow_code: bool = False
+) -> Tuple[Side, Side]:
     """Return the framework's side and the graph's, having checked that they belong together; no framework is loaded.
 
     Args:
@@ -162,6 +164,7 @@ def make_sides(card: Card, folder: Path, checkpoint: Optional[Path], scorer: Sco
         folder: Folder of the graph.
         checkpoint: Trained weights; None takes those the graph was made from.
         scorer: Knows the batches.
+        allow_code: The code that the card names may be run.
 
     Raises:
         RequestError: no graph or no checkpoint there, or batches that the graph cannot take.
@@ -170,7 +173,7 @@ def make_sides(card: Card, folder: Path, checkpoint: Optional[Path], scorer: Sco
     graph = folder / record.file
     if not graph.is_file():
         raise RequestError("no such graph, though its record names it", graph, "run python -m export again")
-    request = _request(card, record, checkpoint, folder)
+    request = replace(_request(card, record, checkpoint, folder), allow_code=allow_code)
     tensor = scorer.manifest.tensor
     files = _files_of_one_run(scorer.manifest, record.inputs[0])
     check_feed(record.inputs[0], tensor.with_batch(tensor.batch * files), graph, scorer.batches)

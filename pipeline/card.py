@@ -22,6 +22,9 @@ from clip2om.pipeline.typed import to_dict
 class Model:
     """What the network is, where its trained weights are expected and where they come from.
 
+    ``network`` is a family of the project, or code: ``torchvision.models.video:r3d_18``, ``my_net.py:build``. That is
+    called with ``arguments``; of what it gives, ``output`` names the scores where they are not all of it.
+
     The keys after ``origin`` are parameters of the network families. ``same_padding`` pads the last poolings at the end
     only, as MindSpore and TensorFlow do, where PyTorch and Paddle pad both ends; ``dropout`` leaves dropout active in
     the graph, as the published c3d_tf conversion does; ``stem_width`` 0 is the family's own.
@@ -43,6 +46,8 @@ class Model:
     stem_width: int = 0
     same_padding: bool = False
     dropout: bool = False
+    arguments: Dict[str, Any] = field(default_factory=dict)
+    output: str = ""
 
 
 @dataclass(frozen=True)

@@ -116,8 +116,12 @@ def _check_shapes(card: Card) -> None:
             f"input.shape is {list(card.input.shape)}, but clips and transform give {list(shape)} in layout {layout}",
             card.path,
         )
-    if channels != 3 or len(transform.std) != 3 or 0 in transform.std or transform.scale == 0:
-        raise RequestError("transform.mean and transform.std take 3 numbers, std and scale not 0", card.path)
+    if channels < 1 or len(transform.std) != channels or 0 in transform.std or transform.scale == 0:
+        raise RequestError(
+            f"transform.mean has {channels} numbers, transform.std {len(transform.std)}: each has one for every "
+            "channel, std and scale not 0",
+            card.path,
+        )
     if transform.size > transform.resize:
         raise RequestError(
             f"transform.size {transform.size} is larger than transform.resize {transform.resize}", card.path

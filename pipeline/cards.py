@@ -6,10 +6,11 @@ An unknown key or a wrong type is an error that names the file, the key and what
 from __future__ import annotations
 
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
-from clip2om.pipeline.card import Card
+from clip2om.pipeline.card import Card, Model
 from clip2om.pipeline.card_check import check
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.places import CARDS
@@ -18,6 +19,8 @@ from clip2om.pipeline.typed import from_dict
 
 # A hundred times the longest card.
 _MOST_BYTES = 1 << 20
+# Entries of [model] that are not parameters of a network.
+_NO_ARGUMENTS = {"framework", "network", "classes", "checkpoint", "origin", "arguments", "output"}
 
 
 def available() -> List[str]:
@@ -48,9 +51,28 @@ def load(model: str, overrides: Sequence[str] = ()) -> Card:
     if isinstance(model_table, dict) and model_table.get("framework") == "onnx":
         # A graph is whatever network it is.
         model_table.setdefault("network", "graph")
+    _spread_arguments(data, path)
     card = from_dict(Card, {**data, "name": path.stem, "path": str(path)}, path)
     check(card)
     return card
+
+
+def _spread_arguments(data: Dict[str, Any], path: Path) -> None:
+    """Take ``[model.arguments]`` of a family of the project for the entries of ``[model]`` that they are.
+
+    Raises:
+        RequestError: one that no family has, or one that is given twice.
+    """
+    model = data.get("model")
+    arguments = model.get("arguments") if isinstance(model, dict) else None
+    if not isinstance(model, dict) or not isinstance(arguments, dict) or ":" in str(model.get("network")):
+        return
+    known = sorted({field.name for field in fields(Model)} - _NO_ARGUMENTS)
+    for key, value in arguments.items():
+        if key not in known:
+            raise RequestError(f"unknown key 'model.arguments.{key}'", path, f"expected one of: {', '.join(known)}")
+        model[key] = value
+    del model["arguments"]
 
 
 def _parse(text: str, where: object) -> Dict[str, Any]:
@@ -78,7 +100,10 @@ def _override(data: Dict[str, Any], override: str) -> None:
         value = _parse(f"value = {text.strip()}", "--set")["value"]
     except RequestError:
         value = text.strip()
-    table = data.setdefault(section, {})
-    if not isinstance(table, dict):
-        raise RequestError(f"{section!r} is not a section of the card", "--set")
-    table[name] = value
+    table = data
+    *inner, last = name.split(".") if section == "model" else [name]
+    for part in (section, *inner):
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise RequestError(f"{section!r} is not a section of the card", "--set")
+    table[last] = value

@@ -51,6 +51,7 @@ class GraphRecord:
         checkpoint_sha256: Digest of the checkpoint.
         versions: Tool name to version.
         parity: Comparison with the framework, on an input other than the export's example.
+        code: What was imported and run to build the network, with its version and the SHA-256 of its source.
         weights: ``raw`` or ``average``, where that was chosen of a checkpoint with both.
     """
 
@@ -69,6 +70,7 @@ class GraphRecord:
     transform_digest: str = ""
     labels_digest: str = ""
     weights: str = ""
+    code: Dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ def preprocess(args: argparse.Namespace) -> int:
     """Make the batches that ``args`` ask for, or show the plan; what is up to date is kept."""
     from clip2om.pipeline import cards
     from clip2om.pipeline.artifact import folder_lock
+    from clip2om.pipeline.errors import RequestError
     from clip2om.pipeline.places import build_folder
     from clip2om.preprocess.annotations import find_annotation, limited, read_annotation
     from clip2om.preprocess.plan import Options, make_plan
@@ -67,6 +68,12 @@ def preprocess(args: argparse.Namespace) -> int:
     overrides = [*args.set, *([f"dataset.name={json.dumps(args.dataset)}"] if args.dataset else [])]
     card = cards.load(args.model, overrides)
     card.class_names()
+    if len(card.transform.mean) != 3:
+        raise RequestError(
+            f"frames have 3 colours, the network takes {len(card.transform.mean)} channels",
+            card.path,
+            "make its batches with the tools of its training: docs/formats.md says how they look",
+        )
     _require_pillow()
     path = find_annotation(card, args.annotation_path, args.video_path, args.subset)
     annotation = read_annotation(card, path, args.subset or card.dataset.subset)

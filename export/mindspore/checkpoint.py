@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, Mapping
+from typing import Callable, Dict, Mapping, Optional
 
 import mindspore
 import numpy as np
@@ -12,6 +12,8 @@ from mindspore import Parameter, Tensor, nn
 from clip2om.export.mindspore.names import is_training_state
 from clip2om.export.mindspore.recognition import describe, differences
 from clip2om.export.mindspore.walk import check_content
+from clip2om.export.weights import safetensors
+from clip2om.export.weights.locate import locate, tensors_of
 from clip2om.pipeline.artifact import replacing
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError, last_line
@@ -28,14 +30,22 @@ _OTHERS = {
 }
 
 
-def load_weights(network: nn.Cell, path: Path, card: Card) -> nn.Cell:
-    """Load a checkpoint into the card's network and return it.
+def load_weights(
+    network: nn.Cell,
+    path: Path,
+    card: Card,
+    average: Optional[bool] = None,
+    say: Optional[Callable[[str], None]] = None,
+) -> nn.Cell:
+    """Load a checkpoint into the card's network and return it; see :mod:`export.weights.find`.
 
     Raises:
         RequestError: the file is no MindSpore checkpoint, is damaged, or does not fit the card.
     """
-    state = {name: value for name, value in read_checkpoint(path).items() if not is_training_state(name)}
     parameters = {parameter.name: parameter for parameter in network.get_parameters()}
+    expected = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
+    found = locate(tensors_of(read_checkpoint(path)), expected, path, average, say)
+    state = {name: value for name, value in found.items() if not is_training_state(name)}
     shapes = {name: value.shape for name, value in state.items()}
     problems = differences({name: parameter.shape for name, parameter in parameters.items()}, shapes)
     if problems:
@@ -53,6 +63,9 @@ def read_checkpoint(path: Path) -> Dict[str, np.ndarray]:
     Raises:
         RequestError: not a MindSpore checkpoint, cut short, damaged, or without parameters.
     """
+    if safetensors.is_safetensors(path):
+        # mindspore.save_checkpoint(..., format="safetensors"), which needs no library to be read.
+        return {name: value.array() for name, value in safetensors.read(path).items() if not value.problem}
     content = _load(path)
     values = {name: value for name, value in content.items() if isinstance(value, Tensor)}
     for name, value in values.items():

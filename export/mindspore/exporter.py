@@ -38,7 +38,8 @@ def export_graph(request: ExportRequest, console: Console) -> GraphRecord:
     context.prepare()
     check(request)
     console.say(f"loading {request.checkpoint}")
-    network = load_weights(build_network(request.card), request.checkpoint, request.card)
+    card = request.card
+    network = load_weights(build_network(card), request.checkpoint, card, request.average, console.say)
     whole = deployed(network, request)
     export = _export_onnx if request.format == "onnx" else _export_own
     return export(network, whole, request, console)
@@ -76,7 +77,7 @@ def load_network(request: ExportRequest) -> Run:
         RequestError: a card or a checkpoint that does not fit.
     """
     context.prepare()
-    network = load_weights(build_network(request.card), request.checkpoint, request.card)
+    network = load_weights(build_network(request.card), request.checkpoint, request.card, request.average)
     return runner(Deployed(network, request.card.export.softmax, None))
 
 

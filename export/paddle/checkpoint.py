@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
 from clip2om.export.paddle.c3d import C3d
 from clip2om.export.paddle.networks import build_network
 from clip2om.export.paddle.pdparams import State, read_state
+from clip2om.export.weights.locate import locate, tensors_of
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError
 
@@ -19,14 +20,16 @@ _FIRST, _LAST = "backbone.conv1a._conv.weight", "cls_head.fc_cls.weight"
 _CHECK = "check --checkpoint and --model"
 
 
-def load_weights(network: C3d, path: Path, card: Card) -> C3d:
-    """Load a ``.pdparams`` file into the card's network and return it.
+def load_weights(
+    network: C3d, path: Path, card: Card, average: Optional[bool] = None, say: Optional[Callable[[str], None]] = None
+) -> C3d:
+    """Load a ``.pdparams`` file into the card's network and return it; see :mod:`export.weights.find`.
 
     Raises:
         RequestError: the file is no state dict, needs more than weights to be unpickled, or does not fit the card.
     """
-    state = read_state(path)
     expected = _shapes(network)
+    state = locate(tensors_of(read_state(path)), expected, path, average, say)
     problems = differences(expected, state)
     if problems:
         seems, todo = describe(state, card)

@@ -32,7 +32,8 @@ def export_graph(request: ExportRequest, console: Console) -> GraphRecord:
     """
     check_opset(request.opset)
     console.say(f"loading {request.checkpoint}")
-    network = load_weights(build_network(request.card), request.checkpoint, request.card)
+    card = request.card
+    network = load_weights(build_network(card), request.checkpoint, card, request.average, console.say)
     console.say(f"exporting at opset {request.opset}")
     model = onnx_graph.simplify(onnx_from_paddle(network, request))
     onnx_graph.check(model, operators(request))
@@ -60,7 +61,7 @@ def load_network(request: ExportRequest) -> Callable[[np.ndarray], np.ndarray]:
     Raises:
         RequestError: a card or a checkpoint that does not fit.
     """
-    return _eager(load_weights(build_network(request.card), request.checkpoint, request.card))
+    return _eager(load_weights(build_network(request.card), request.checkpoint, request.card, request.average))
 
 
 def measure(network: Callable[[np.ndarray], np.ndarray], graph: Path, request: ExportRequest) -> Parity:

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any, BinaryIO, Dict
+from typing import Any, BinaryIO, Dict, Tuple
 
 import numpy as np
 
+from clip2om.export.weights.inert import Entries, Kind, RefusedError, Safe, StandIn, stand_in
 from clip2om.pipeline.errors import RequestError
 
-State = Dict[str, np.ndarray]
+State = Dict[str, Any]
 _NAMES = "StructuredToParameterName@@"
 _RESAVE = "if you trust the file, save its weights alone: paddle.save(network.state_dict(), FILE)"
 # What an old PyTorch file (before 1.6) begins with, and a module of each object in a pickled one.
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
-# Containers around the weights: harmless, and more than a state dict.
-_CONTAINERS = {("collections", "OrderedDict"), ("builtins", "tuple")}
 
 
 def read_state(path: Path) -> State:
-    """Return the weights of a ``.pdparams`` file by name, floating-point ones as float32.
+    """Return the weights of a ``.pdparams`` file by name, floating-point ones as float32, or a container of them.
 
-    The file is a pickle of a dict of arrays. Its unpickler knows the four globals that such a file has
-    (``_reconstruct``, ``ndarray`` and ``dtype`` of NumPy, ``_codecs.encode``) and refuses every other one.
+    The file is a pickle of a dict of arrays. Its unpickler knows the globals that such a file has
+    (``_reconstruct``, ``ndarray`` and ``dtype`` of NumPy, ``_codecs.encode``); of other data it makes inert stand-ins,
+    and what runs something it refuses (:mod:`export.weights.inert`).
 
     Raises:
         RequestError: another kind of file, a damaged one, or one that holds objects other than weights.
@@ -34,6 +34,8 @@ def read_state(path: Path) -> State:
     content = _unpickle(path)
     if isinstance(content, int) and content == _TORCH_MAGIC:
         raise _not_paddle(path, "is a PyTorch checkpoint")
+    if isinstance(content, (Kind, StandIn)):
+        raise _refuse(path, *(content if isinstance(content, Kind) else type(content)).path.rpartition(".")[::2])
     if not isinstance(content, dict):
         raise RequestError(f"holds no state dict but an object of type {type(content).__name__}", path, _RESAVE)
     content.pop(_NAMES, None)
@@ -41,6 +43,10 @@ def read_state(path: Path) -> State:
         raise RequestError(
             "holds the state of an optimizer (.pdopt), no weights", path, "pass the .pdparams file beside it"
         )
+    inner = [value for value in content.values() if isinstance(value, dict)]
+    if any(isinstance(value, np.ndarray) for part in inner for value in part.values()):
+        # A container, in which the weights are still to be found.
+        return content
     for name, value in content.items():
         if not (isinstance(name, str) and isinstance(value, np.ndarray)):
             raise RequestError(
@@ -57,10 +63,15 @@ class _ForbiddenError(Exception):
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """Return one of the four globals of a state dict."""
+        """Return one of the globals of weights, or a stand-in for data beside them."""
+        key = (module, name)
+        if key in _ALLOWED or key in _OLD:
+            return _ALLOWED.get(key) or _OLD[key]
+        if module.split(".")[0] == "torch":
+            raise _ForbiddenError(module, name)
         try:
-            return _ALLOWED[module, name]
-        except KeyError:
+            return stand_in(module, name)
+        except RefusedError:
             raise _ForbiddenError(module, name) from None
 
 
@@ -71,6 +82,19 @@ def _latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _pair(values: Any = ()) -> Any:
+    """Stand in for ``tuple``: below the top of a file Paddle writes a tensor as its name and its array."""
+    values = tuple(values)
+    named = len(values) == 2 and isinstance(values[0], str) and isinstance(values[1], np.ndarray)
+    return values[1] if named else values
+
+
+_OLD: Dict[Tuple[str, str], Any] = {
+    ("builtins", "tuple"): Safe(_pair),
+    ("__builtin__", "tuple"): Safe(_pair),
+    ("collections", "OrderedDict"): Entries,
+    ("__builtin__", "getattr"): stand_in("builtins", "getattr"),
+}
 _RECONSTRUCT = np.zeros(0).__reduce__()[0]
 _ALLOWED = {
     ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
@@ -87,6 +111,8 @@ def _unpickle(path: Path) -> Any:
             return _Unpickler(stream).load()
         except _ForbiddenError as error:
             raise _refuse(path, *error.args) from None
+        except RefusedError as error:
+            raise _refuse(path, *str(error).rpartition(".")[::2]) from None
         except MemoryError:
             raise
         except Exception as error:  # a malformed pickle can raise anything
@@ -96,8 +122,6 @@ def _unpickle(path: Path) -> Any:
 def _refuse(path: Path, module: str, name: str) -> RequestError:
     if module.split(".")[0] == "torch":
         return _not_paddle(path, "holds PyTorch objects")
-    if (module, name) in _CONTAINERS:
-        return RequestError(f"holds more than a state dict ({module}.{name})", path, _RESAVE)
     return RequestError(f"refused: to load it is to run {module}.{name}, which is no weight", path, _RESAVE)
 
 

@@ -17,6 +17,7 @@ from clip2om.export.pytorch.renaming import RENAMINGS
 from clip2om.export.weights import find, safetensors, torch_file
 from clip2om.export.weights.find import Candidate, CollisionError
 from clip2om.export.weights.inert import StandIn
+from clip2om.export.weights.locate import about
 from clip2om.export.weights.stored import DamagedError, Stored
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError
@@ -49,7 +50,7 @@ def load_weights(
     """
     content = read_file(path)
     expected = network.state_dict()
-    candidates = _look(content, {name: tuple(value.shape) for name, value in expected.items()}, path)
+    candidates = _look(content, _shapes(expected), path)
     fitting = [candidate for candidate in candidates if candidate.fits]
     arch = _arch(content)
     if not fitting or contradicts(arch, card) or _contradicted(fitting[0], card):
@@ -58,11 +59,17 @@ def load_weights(
         chosen, lines = find.choose(fitting, average)
     except CollisionError as error:
         raise RequestError(str(error), path, "keep the entries that are meant, and save them alone") from None
-    for line in [*_about(chosen), *lines] if say else []:
+    for line in [*about(chosen), *lines] if say else []:
         say(line)  # type: ignore[misc]
     # The network's own entries stand in for the counts of batches, which inference does not read.
-    network.load_state_dict({**expected, **_values(chosen, expected, path)})
+    network.load_state_dict({**expected, **_values(chosen, _shapes(expected), path)})
     return network
+
+
+def _shapes(expected: Dict[str, Tensor]) -> Dict[str, Tuple[int, ...]]:
+    """Return the shapes of a network's weights; tables of integers are computed by it and keep their values."""
+    counts = {name for name in expected if find.is_count(name)}
+    return {name: tuple(value.shape) for name, value in expected.items() if value.is_floating_point() or name in counts}
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -96,7 +103,7 @@ def find_network(path: Path) -> Tuple[str, Dict[str, Tensor], Dict[str, Any], Li
         network = network_of(state)
         if network is not None:
             options = {**options_of(state, network), **implied_by(candidate)}
-            return network, state, options, _about(candidate)
+            return network, state, options, about(candidate)
     words = f"none of the networks {', '.join(FAMILIES)}"
     raise RequestError(f"seems to be {words}", path, "write the card by hand: docs/models.md says how")
 
@@ -158,19 +165,6 @@ def _values(chosen: Candidate, names: Any, path: Path, counts: bool = False) -> 
             raise RequestError(f"{name} holds NaN or infinite values", path, "take an earlier checkpoint")
         values[name] = value
     return values
-
-
-def _about(chosen: Candidate) -> List[str]:
-    """Return what was done to take the weights, and what was left."""
-    lines = []
-    plain = chosen.path in ((), ("state_dict",)) and not chosen.prefix
-    if not plain:
-        lines.append(f"weights: {chosen.where()}")
-    lines += chosen.notes
-    left = [name for name in chosen.left if not find.is_count(name)]
-    if left:
-        lines.append(f"left behind, inference does not read it: {find.summary(left)}")
-    return lines
 
 
 def _misfit(

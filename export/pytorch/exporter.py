@@ -11,8 +11,10 @@ import torch
 from torch import nn
 
 from clip2om.export import onnx_graph, parity
+from clip2om.export.code import names_code
 from clip2om.export.publish import publish
 from clip2om.export.pytorch.checkpoint import load_weights
+from clip2om.export.pytorch.code import imported
 from clip2om.export.pytorch.deployed import Deployed
 from clip2om.export.pytorch.networks import build_network
 from clip2om.export.pytorch.onnx_from_torch import check_opset, onnx_from_torch
@@ -35,9 +37,10 @@ def export_graph(request: ExportRequest, console: Console) -> GraphRecord:
     check_opset(request.opset)
     console.say(f"loading {request.checkpoint}")
     card = request.card
-    network = load_weights(build_network(card), request.checkpoint, card, request.average, console.say).eval()
+    fresh = build_network(card, request.allow_code)
+    network = load_weights(fresh, request.checkpoint, card, request.average, console.say).eval()
     console.say(f"exporting at opset {request.opset}")
-    model = explicit_pads(onnx_graph.simplify(onnx_from_torch(network, request)))
+    model = explicit_pads(_simplified(onnx_from_torch(network, request), request, console))
     onnx_graph.check(model, operators(request))
     for line in onnx_graph.atc_limits(model):
         console.warn(line)
@@ -47,7 +50,25 @@ def export_graph(request: ExportRequest, console: Console) -> GraphRecord:
         console.say("comparing ONNX Runtime with PyTorch")
         return measure(network, graph, request)
 
-    return publish(request, tensors, lambda path: onnx.save(model, str(path)), compare, _DISTRIBUTIONS)
+    used = imported(card) if names_code(card) else {}
+    return publish(request, tensors, lambda path: onnx.save(model, str(path)), compare, _DISTRIBUTIONS, code=used)
+
+
+def _simplified(traced: onnx.ModelProto, request: ExportRequest, console: Console) -> onnx.ModelProto:
+    """Return what onnxsim makes of a graph; of code the graph itself, where that does not run or agree."""
+    if not names_code(request.card):
+        return onnx_graph.simplify(traced)
+    batch = parity.normalised(
+        parity.probe_batches(request.input)[0],
+        request.input.layout,
+        request.card.transform,
+        mean_volume_of(request.card),
+    )
+    feed = batch if request.input_dtype != "uint8" else parity.probe_batches(request.input)[0]
+    model, reason = onnx_graph.simplified(traced, feed)
+    if reason:
+        console.say(f"not simplified: {reason}")
+    return model
 
 
 def load_network(request: ExportRequest) -> Callable[[np.ndarray], np.ndarray]:
@@ -56,7 +77,8 @@ def load_network(request: ExportRequest) -> Callable[[np.ndarray], np.ndarray]:
     Raises:
         RequestError: a card or a checkpoint that does not fit.
     """
-    network = load_weights(build_network(request.card), request.checkpoint, request.card, request.average)
+    fresh = build_network(request.card, request.allow_code)
+    network = load_weights(fresh, request.checkpoint, request.card, request.average)
     return _eager(Deployed(network, request.card))
 
 

@@ -8,7 +8,9 @@ from typing import Callable, Dict, FrozenSet, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
+from clip2om.export.code import names_code
 from clip2om.export.entries import check_entries
+from clip2om.export.pytorch import code
 from clip2om.export.pytorch.c3d import C3d
 from clip2om.export.pytorch.densenet3d import DenseNet3d
 from clip2om.export.pytorch.mc3 import mc3
@@ -95,7 +97,21 @@ FAMILIES: Dict[str, Family] = {
 }
 
 
-def build_network(card: Card) -> nn.Module:
+_ANY = frozenset({""})
+
+
+def family_of(model: Model) -> Family:
+    """Return what is known of a card's network; of code that is its name."""
+    if ":" in model.network:
+        return Family(_no_family, model.network, frozenset(), _ANY, pooled=False)
+    return FAMILIES[model.network]
+
+
+def _no_family(model: Model, clip: Clip) -> nn.Module:
+    raise RequestError(f"{model.network} is code")
+
+
+def build_network(card: Card, allow_code: bool = False) -> nn.Module:
     """Return the card's network with fresh weights, in training mode.
 
     It maps normalised clips, float32 (N, C, T, H, W), to logits, float32 (N, classes); what the graph has around it is
@@ -108,6 +124,9 @@ def build_network(card: Card) -> nn.Module:
     """
     where = card.path or card.name
     network, layout = card.model.network, card.input.layout
+    if names_code(card):
+        check_entries(card, frozenset({"arguments", "output"}), network, False)
+        return code.build(card, allow_code)
     if network not in FAMILIES:
         raise RequestError(f"model.network is {network!r}, expected one of: {', '.join(FAMILIES)}", where)
     if layout not in _LAYOUTS:
@@ -152,7 +171,7 @@ def clip_of(card: Card) -> Clip:
 
 def describe_model(model: Model) -> str:
     """Return a network's name, with its depth where the family has several."""
-    family = FAMILIES[model.network]
+    family = family_of(model)
     return f"{family.arch or model.network}-{model.depth}" if "depth" in family.takes else model.network
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Set
+from typing import Optional, Set
 
 import onnx
 
+from clip2om.export.code import names_code
 from clip2om.export.onnx_graph import attribute
 from clip2om.export.pytorch.networks import FAMILIES
 from clip2om.export.request import ExportRequest
@@ -17,9 +18,14 @@ _POOLING = {
 }
 
 
-def operators(request: ExportRequest) -> Set[str]:
-    """Return the operators that the graph of a request may have: those that the NPU's converter documents."""
+def operators(request: ExportRequest) -> Optional[Set[str]]:
+    """Return the operators that the graph of a request may have: those that the NPU's converter documents.
+
+    None for a network that is code, whose operators nobody has listed.
+    """
     card = request.card
+    if names_code(card):
+        return None
     family = FAMILIES[card.model.network]
     allowed = set(family.operators)
     if family.pooled:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from clip2om.export.pytorch.families import State, network_of, options_of
-from clip2om.export.pytorch.networks import FAMILIES, build_network, describe_model
+from clip2om.export.pytorch.networks import FAMILIES, build_network, describe_model, family_of
 from clip2om.export.weights.find import is_count, is_training
 from clip2om.pipeline import cards
 from clip2om.pipeline.card import Card
@@ -45,7 +45,7 @@ def differences(expected: State, found: State) -> List[str]:
 
 def asked(card: Card) -> str:
     """Return the network that a card asks for, with what most often differs."""
-    shortcut = f"shortcut {card.model.shortcut}, " if "shortcut" in FAMILIES[card.model.network].takes else ""
+    shortcut = f"shortcut {card.model.shortcut}, " if "shortcut" in family_of(card.model).takes else ""
     return f"card {card.name} ({describe_model(card.model)}, {shortcut}{card.model.classes} classes)"
 
 

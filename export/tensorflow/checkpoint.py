@@ -7,18 +7,28 @@ without a word, and the published training has one class more than the published
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
 
 from clip2om.export.tensorflow.c3d import C3d
 from clip2om.export.tensorflow.recognition import OBJECT_BASED, describe, differences, kind_of
+from clip2om.export.weights.locate import choose_where_it_fits
+from clip2om.export.weights.stored import Stored
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError, last_line
 
+_AVERAGE = "/ExponentialMovingAverage"
 
-def load_weights(network: C3d, prefix: Path, card: Card) -> Dict[str, np.ndarray]:
+
+def load_weights(
+    network: C3d,
+    prefix: Path,
+    card: Card,
+    average: Optional[bool] = None,
+    say: Optional[Callable[[str], None]] = None,
+) -> Dict[str, np.ndarray]:
     """Return the value of every variable of a network by name, float32.
 
     What training alone needs is left out: slots of optimizers and averages, whose names go on after a variable's, and
@@ -28,6 +38,8 @@ def load_weights(network: C3d, prefix: Path, card: Card) -> Dict[str, np.ndarray
         network: The network.
         prefix: The checkpoint, as TensorFlow opens it.
         card: For the message.
+        average: The averages over training steps are wanted, or are not; see :func:`export.weights.find.choose`.
+        say: Gets a line for each thing that was not as plain as it could be.
 
     Raises:
         RequestError: no checkpoint of TensorFlow, a damaged one, one that does not fit the network, or NaN in it.
@@ -35,6 +47,9 @@ def load_weights(network: C3d, prefix: Path, card: Card) -> Dict[str, np.ndarray
     reader = _open(prefix)
     expected = network.variables()
     shapes = {name: tuple(shape) for name, shape in sorted(reader.get_variable_to_shape_map().items())}
+    names = _located(shapes, expected, prefix, average, say)
+    if names is not None:
+        return {name: _read(reader, names[name], prefix) for name in expected}
     found = {name: shape for name, shape in shapes.items() if not _is_training(name, shape, expected)}
     problems = differences(expected, found)
     if problems:
@@ -42,6 +57,29 @@ def load_weights(network: C3d, prefix: Path, card: Card) -> Dict[str, np.ndarray
         seems, todo = describe(network, found)
         raise RequestError(f"does not fit {asked}; {'; '.join(problems)}; it seems to be {seems}", prefix, todo)
     return {name: _read(reader, name, prefix) for name in expected}
+
+
+def _located(
+    shapes: Dict[str, Tuple[int, ...]],
+    expected: Dict[str, Tuple[int, ...]],
+    prefix: Path,
+    average: Optional[bool],
+    say: Optional[Callable[[str], None]],
+) -> Optional[Dict[str, str]]:
+    """Return what each variable of the network is called in a checkpoint, None where it does not hold them all.
+
+    A Saver writes averages beside the variables, ``NAME/ExponentialMovingAverage``; towers and scopes are prefixes.
+    """
+    split: Dict[str, Dict[str, Stored]] = {"variables": {}, "ema": {}}
+    for name, shape in shapes.items():
+        kind = "ema" if name.endswith(_AVERAGE) else "variables"
+        # Only names and shapes are looked at: the values are those of the reader.
+        split[kind][name[: -len(_AVERAGE)] if kind == "ema" else name] = Stored("float32", shape, problem=name)
+    content = {key: part for key, part in split.items() if part}
+    chosen = choose_where_it_fits(content, expected, prefix, average, say)
+    if chosen is None:
+        return None
+    return {name: chosen.state[name].problem for name in expected}
 
 
 def _open(prefix: Path) -> Any:

@@ -39,7 +39,7 @@ def export_graph(request: ExportRequest, console: Console) -> GraphRecord:
     console.say(f"loading {request.checkpoint}")
     volume = mean_volume_of(request.card)
     network = c3d_of(request.card)
-    weights = load_weights(network, request.checkpoint, request.card)
+    weights = load_weights(network, request.checkpoint, request.card, request.average, console.say)
     console.say("building the graph")
     content = frozen.build_graph(request, network, weights, volume)
     inputs, outputs = tensors_of(request)
@@ -65,7 +65,7 @@ def load_network(request: ExportRequest) -> Run:
     float32 (N, classes).
     """
     network = c3d_of(request.card)
-    return _eager(network, load_weights(network, request.checkpoint, request.card), request)
+    return _eager(network, load_weights(network, request.checkpoint, request.card, request.average), request)
 
 
 def load_graph(path: Path) -> Run:

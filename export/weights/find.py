@@ -25,6 +25,8 @@ _SEPARATORS = re.compile(r"[./]")
 _AVERAGE = re.compile(r"(^|[._/])(ema|averaged?|averages|swa|shadow|ExponentialMovingAverage)(?=$|[._/])", re.I)
 # mmengine saves the average as the weights and the weights as this.
 _SWAPPED = "ema_state_dict"
+# Slots of optimizers have the names and shapes of the weights.
+_SLOTS = re.compile(r"(^|[._/])(moment\w*|accum\w*|adam\w*|exp_avg\w*|velocity\w*|optim\w*|rms\w*)(?=$|[._/])", re.I)
 # What training alone needs, by a component of the name.
 _TRAINING = re.compile(
     r"(^|[._/])(num_batches_tracked|n_averaged|total_ops|total_params|class_weights?|\w*loss\w*|criterions?\w*"
@@ -108,6 +110,8 @@ def look(content: Any, expected: Shapes, renamings: Sequence[Renaming] = ()) -> 
         entries, notes = _unpruned(entries)
         cleaned, origins, unwrapped = _cleaned(entries)
         for prefix in _prefixes(list(cleaned), expected):
+            if _SLOTS.search("/".join((*path, prefix))):
+                continue
             for renaming in (_no_renaming, *renamings):
                 candidate = _candidate(path, prefix, cleaned, origins, renaming, expected)
                 candidate.notes[:0] = notes
@@ -335,6 +339,7 @@ def _same(one: Stored, other: Stored) -> bool:
     if one is other:
         return True
     if one.shape != other.shape or one.problem or other.problem:
+        # Without values only their names tell.
         return False
     return bool(np.array_equal(one.array(), other.array()))
 

@@ -58,6 +58,8 @@ class RefusedError(Exception):
 class StandIn:
     """Takes the place of an object that is no weight; its class says which (:attr:`Kind.path`)."""
 
+    path = ""
+
     def __new__(cls, *args: object, **keywords: object) -> "StandIn":
         """Make one of any arguments."""
         made = super().__new__(cls)
@@ -90,7 +92,7 @@ class StandIn:
         Raises:
             RefusedError: always.
         """
-        raise RefusedError(type(self).path)  # type: ignore[attr-defined]
+        raise RefusedError(type(self).path)
 
 
 class Kind(type):

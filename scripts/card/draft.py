@@ -18,14 +18,11 @@ class Draft:
         title: For a person.
         sections: In the order of the card.
         untold: Entries, ``section.key``, that nothing told: the values are those of a card of this project, or guesses.
-        said: Lines about what was found.
-        untrained: Entries that leave no trace in weights.
     """
 
     title: str
     sections: Sections
     untold: List[str] = field(default_factory=list)
-    said: List[str] = field(default_factory=list)
 
     def set(self, section: str, **entries: Any) -> None:
         """Enter what is known."""

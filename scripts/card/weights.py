@@ -57,6 +57,8 @@ def _sections(card: Card) -> Dict[str, Dict[str, Any]]:
             continue
         kinds: Tuple[Any, ...] = tuple(vars(type(section)).get("__dataclass_fields__", {}).values())
         made[name] = {
-            kind.name: whole[name][kind.name] for kind in kinds if whole[name][kind.name] != to_dict(kind.default)
+            kind.name: whole[name][kind.name]
+            for kind in kinds
+            if whole[name][kind.name] not in (to_dict(kind.default), {})
         }
     return made

@@ -181,7 +181,7 @@ def _parameters(card: Card) -> str:
     odd = [
         f"{field.name} {given[field.name]}"
         for field in dataclasses.fields(card.model)
-        if field.name not in common and given[field.name] != field.default
+        if field.name not in common and given[field.name] not in (field.default, {})
     ]
     return f"; {', '.join(odd)}" if odd else ""
 

@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="interpreter that has the framework (default: the one in .venv, else this one)",
     )
+    add("--allow-code", action="store_true", help="run the code that the card names as its network")
     add("--keep-reference", action="store_true", help="take framework's and graph's scores as they are in --output")
     add("--force", action="store_true", help="run again what is up to date")
     limits = parser.add_argument_group(
@@ -125,6 +126,7 @@ def _judge(missed: List[Step], where: Path) -> None:
 def _score_reference(args: argparse.Namespace, card: Card, graph: Path, output: Path) -> int:
     words: List[object] = ["--graph", graph, "--batches", output / "batches", "--output", output]
     words += ["--checkpoint", args.checkpoint] if args.checkpoint else []
+    words += ["--allow-code"] if args.allow_code else []
     return _call(args, _export_python(args, card), "export.run", words)
 
 

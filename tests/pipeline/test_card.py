@@ -39,7 +39,7 @@ def test_other_depths_by_override(depth: int) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("model.depht=18", "unknown key 'model.depht'; expected one of: cardinality, checkpoint"),
+        ("model.depht=18", "unknown key 'model.depht'; expected one of: arguments, cardinality, checkpoint"),
         ("model.depth=deep", "model.depth is 'deep' (str), expected an integer"),
         ("model.depth=18.5", "model.depth is 18.5 (float), expected an integer"),
         ("model.no_max_pool=1", "model.no_max_pool is 1 (int), expected true or false"),

@@ -209,3 +209,21 @@ def test_every_entry_is_converted_or_listed(tmp_path: Path, capsys: pytest.Captu
 def test_without_pytorch_the_command_that_has_it_is_named(checkpoints: Dict[str, Path], tmp_path: Path) -> None:
     done = stage("export.checkpoint", checkpoints["resnet3d"], tmp_path / "a.pth", *small.options("resnet3d"))
     refused(done, "not installed: torch", f"make checkpoint FROM={checkpoints['resnet3d']} TO={tmp_path / 'a.pth'}")
+
+
+@pytest.mark.parametrize("prefix", ["network.", "network._backbone.", "_backbone."])
+def test_prefixes_are_found(tmp_path: Path, prefix: str) -> None:
+    write_checkpoint({prefix + name: value for name, value in weights().items()}, tmp_path / "a.ckpt")
+    assert same(load(tmp_path / "a.ckpt"), weights())
+
+
+@pytest.mark.parametrize("name", ["loss_scaling_manager.scale", "exp_avg.conv1.weight", "ema.steps", "scale_sense"])
+def test_entries_of_training_are_left_behind(tmp_path: Path, name: str) -> None:
+    write_checkpoint({**weights(), name: np.ones(1, np.float32)}, tmp_path / "a.ckpt")
+    assert same(load(tmp_path / "a.ckpt"), weights())
+
+
+def test_safetensors_of_mindspore_are_read(tmp_path: Path) -> None:
+    entries = [{"name": name, "data": mindspore.Tensor(value)} for name, value in weights().items()]
+    mindspore.save_checkpoint(entries, str(tmp_path / "a"), format="safetensors")
+    assert same(load(tmp_path / "a.safetensors"), weights())

@@ -504,3 +504,9 @@ def test_hint_says_what_weights_cannot_tell(tmp_path):
 def test_other_classes_are_told_by_the_head_alone(tmp_path, weights):
     state = {**weights, "fc.weight": torch.zeros(5, 64), "fc.bias": torch.zeros(5)}
     assert "use --set model.classes=5" in refusal(save(tmp_path, state))
+
+
+def test_slots_of_an_optimizer_are_no_weights(tmp_path, weights):
+    slots = {f"moments.{name}": value + 1 for name, value in weights.items()}
+    assert "left behind" in loads(save(tmp_path, {**weights, **slots}), weights)
+    loads(save(tmp_path, {"model": weights, "optim": averaged(weights)}), weights)

@@ -207,3 +207,35 @@ def test_files_of_other_frameworks_are_named(tmp_path: Path) -> None:
     ):
         path.write_bytes(content)
         assert words in refused(path) and "check --checkpoint and --model" in refused(path)
+
+
+def test_averages_are_said_and_chosen(tmp_path: Path) -> None:
+    values, said = small.weights(small.network()), []
+    prefix = small.save(tmp_path / "c", values, training=True)
+    raw = load_weights(small.network(), prefix, small.card(), None, said.append)
+    assert all(np.array_equal(raw[name], value) for name, value in values.items())
+    assert "--weights average" in " ".join(said)
+    mean = load_weights(small.network(), prefix, small.card(), True)
+    assert all((value == 1).all() for value in mean.values())
+
+
+def test_averages_alone_are_taken(tmp_path: Path) -> None:
+    values, said = small.weights(small.network()), []
+    prefix = small.save(tmp_path / "c", {f"{name}/ExponentialMovingAverage": value for name, value in values.items()})
+    found = load_weights(small.network(), prefix, small.card(), None, said.append)
+    assert all(np.array_equal(found[name], value) for name, value in values.items())
+    assert "averages of the weights alone" in " ".join(said)
+
+
+@pytest.mark.parametrize("scope", ["tower_0/", "model/", "outer/inner/"])
+def test_scopes_are_found(tmp_path: Path, scope: str) -> None:
+    values = small.weights(small.network())
+    found = load(small.save(tmp_path / "c", {scope + name: value for name, value in values.items()}))
+    assert all(np.array_equal(found[name], value) for name, value in values.items())
+
+
+def test_entries_of_training_are_left_behind(tmp_path: Path) -> None:
+    values = small.weights(small.network())
+    more = {"confusion_matrix": np.ones((5, 5), np.float32), "optimizer/own": np.ones(7, np.float32)}
+    found = load(small.save(tmp_path / "c", {**values, **more}))
+    assert list(found) == list(values)
