@@ -15,7 +15,7 @@ from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.labels import check_distinct, find_labels, read_labels
 from clip2om.pipeline.places import CARDS, ROOT
 from clip2om.pipeline.tensor import TensorSpec
-from clip2om.pipeline.typed import to_dict
+from clip2om.pipeline.typed import later, to_dict
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Clips:
 
     Attributes:
         sampler: ``windows`` (all of them, ``stride`` frames apart), ``uniform`` (``count`` clips centred in equal parts
-            of the video), ``consecutive`` (``count`` clips of neighbouring frames) or ``spread`` (``count`` clips whose
-            frames are spread over ``span`` frames).
+            of the video), ``consecutive`` (``count`` clips of neighbouring frames), ``spread`` (``count`` clips whose
+            frames are spread over ``span`` frames), or a library's own: see :mod:`pipeline.card_sampling`.
         stride: Frames between the starts of two windows.
         count: Clips per video.
         start: Where clips begin, for ``consecutive`` and ``spread``: ``first``, ``center``, ``even`` (``count`` evenly
@@ -77,6 +77,12 @@ class Clips:
         span: Frames over which a clip is spread.
         order: ``numeric``, or ``lexicographic``: frames in the order of their file names, as a recipe read them.
         max_clips: Cuts the clips of one video (0 keeps all): the published 3d_resnet figure needs 10.
+        interval: Frames from one frame of a clip to the next.
+        rate: Frames per second that videos are resampled to, or that ``interval`` is meant at (0: each video's own).
+        beyond: What a clip shows beyond the end of its video: ``loop``, ``repeat-last`` (of the clip), ``hold`` (of the
+            video) or ``zero``; empty is the sampler's own way.
+        twice: Two clips per place: mmaction2's ``twice_sample``.
+        positions: Places of a dense sampler.
     """
 
     sampler: str
@@ -88,6 +94,11 @@ class Clips:
     span: int = 0
     order: str = "numeric"
     max_clips: int = 0
+    interval: int = later(1)
+    rate: float = later(0.0)
+    beyond: str = later("")
+    twice: bool = later(False)
+    positions: int = later(10)
 
 
 @dataclass(frozen=True)
@@ -127,7 +138,8 @@ class Dataset:
     ``<class>/<video> <frames> <label>``) or ``folders`` (a folder of class folders of videos). ``first_frame`` is the
     number in the name of a video's first frame. ``turn_videos`` shows video files upright, as the ffmpeg tool and
     OpenCV do by the display matrix (decord does not), ``turn_frames`` frame files by their EXIF
-    data, as OpenCV does (Pillow does not).
+    data, as OpenCV does (Pillow does not). ``rate`` is how many frames per second frame folders have, and video files
+    that do not tell.
     """
 
     name: str
@@ -140,6 +152,7 @@ class Dataset:
     format: str = "activitynet"
     turn_videos: bool = True
     turn_frames: bool = False
+    rate: float = later(0.0)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from clip2om.pipeline.card import Card
+from clip2om.pipeline.card_sampling import BEYOND, SAMPLERS, check_sampling
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.frame_names import is_frame_format
 from clip2om.pipeline.naming import is_plain_name
@@ -18,7 +19,8 @@ _CHOICES = {
     "model.framework": ("pytorch", "tensorflow", "paddle", "mindspore", "onnx"),
     "model.shortcut": ("A", "B"),
     "input.dtype": DTYPES,
-    "clips.sampler": ("windows", "uniform", "consecutive", "spread"),
+    "clips.sampler": SAMPLERS,
+    "clips.beyond": ("", *BEYOND),
     "clips.start": ("first", "center", "even", "random"),
     "clips.order": ("numeric", "lexicographic"),
     "transform.kernel": ("pil-bilinear", "cv2-linear"),
@@ -90,6 +92,7 @@ def _check_sizes(card: Card) -> None:
 
 def _check_clips(card: Card) -> None:
     clips, several = card.clips, card.input.layout.startswith("NK")
+    check_sampling(card)
     if clips.start != "even" and clips.count > 1 and clips.sampler in ("consecutive", "spread"):
         raise RequestError(f"clips.count is {clips.count}, which takes clips.start even, not {clips.start}", card.path)
     if several and (clips.sampler == "windows" or clips.max_clips):

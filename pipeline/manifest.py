@@ -13,7 +13,7 @@ from typing import Annotated, Dict, Iterator, List, Optional, Tuple
 from clip2om.pipeline.artifact import PathLike, digest_of, load_json, read_json, write_json, write_text
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.tensor import TensorSpec
-from clip2om.pipeline.typed import Distinct, FileName, from_dict, to_dict
+from clip2om.pipeline.typed import Distinct, FileName, from_dict, later, to_dict
 
 VERSION = 2
 FILE_NAME = "manifest.json"
@@ -29,6 +29,7 @@ class Fingerprint:
         rounding: How pixels and values are rounded; ``side_rounding`` how the resized frame's sides are.
         mean_volume: SHA-256 of the file of the mean volume; empty without one.
         order: ``numeric``, or ``lexicographic by`` the format of the frames' names.
+        source_rate: Frames per second of frame folders, and of video files that do not tell, where it matters.
     """
 
     decoder: str
@@ -55,6 +56,12 @@ class Fingerprint:
     seed: int = 0
     span: int = 0
     order: str = "numeric"
+    interval: int = later(1)
+    rate: float = later(0.0)
+    beyond: str = later("")
+    twice: bool = later(False)
+    positions: int = later(10)
+    source_rate: float = later(0.0)
 
     @property
     def digest(self) -> str:

@@ -19,6 +19,7 @@ _UNIONS = (Union, getattr(types, "UnionType", Union))
 _LARGEST = (1 << 63) - 1
 # What file systems take for a name, in bytes.
 _LONGEST_NAME = 255
+_LATER = "later"
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 
@@ -88,10 +89,25 @@ def from_dict(cls: Type[T], data: object, where: object, trail: str = "") -> T:
     return made
 
 
+def later(default: Any) -> Any:
+    """Return a field that :func:`to_dict` leaves out at its default: what was written before it existed stays as is.
+
+    A list or a tuple is empty by default.
+    """
+    if isinstance(default, list):
+        return dataclasses.field(default_factory=list, metadata={_LATER: default})
+    return dataclasses.field(default=default, metadata={_LATER: default})
+
+
 def to_dict(value: Any) -> Any:
     """Return dataclasses, tuples and lists below ``value`` as plain JSON values."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_dict(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        found = {field: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {
+            field.name: to_dict(item)
+            for field, item in found.items()
+            if _LATER not in field.metadata or item != field.metadata[_LATER]
+        }
     if isinstance(value, dict):
         return {key: to_dict(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -15,6 +15,7 @@ from clip2om.preprocess.folder import BatchFolder
 from clip2om.preprocess.journal import DoneFile
 from clip2om.preprocess.plan import Plan, PlannedVideo
 from clip2om.preprocess.pool import Pool, open_pool
+from clip2om.preprocess.sampling import extent
 from clip2om.preprocess.worker import VideoTask, finish_file, make_clips
 
 
@@ -154,7 +155,7 @@ def manifest_of(card: Card, plan: Plan, done: Mapping[str, DoneFile]) -> Manifes
     videos = []
     for video in plan.videos:
         entry = video.entry
-        clips = [(clip.file, clip.slot, min(clip.frames), max(clip.frames)) for clip in video.clips]
+        clips = [(clip.file, clip.slot, *extent(clip.frames)) for clip in video.clips]
         videos.append(Video(entry.id, entry.label, video.segment, video.dropped_clips, clips))
     files = [BatchFile(file.name, plan.tensor.nbytes, file.clips, done[file.name].sha256) for file in plan.files]
     return Manifest(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Sequence
 
 from clip2om.pipeline.card import Card, Dataset
+from clip2om.pipeline.card_sampling import needs_rate
 from clip2om.pipeline.manifest import Fingerprint
 
 _DECODERS = {
@@ -46,6 +47,12 @@ def fingerprint(card: Card, source_kinds: Sequence[str], max_clips: int) -> Fing
         seed=clips.seed,
         span=clips.span,
         order=f"{clips.order} by {card.dataset.frame_name}" if by_name else clips.order,
+        interval=clips.interval,
+        rate=clips.rate,
+        beyond=clips.beyond,
+        twice=clips.twice,
+        positions=clips.positions,
+        source_rate=card.dataset.rate if needs_rate(clips) else 0.0,
     )
 
 

@@ -17,15 +17,18 @@ from typing import Callable, Deque, Dict, Iterator, List, Mapping, Optional, Seq
 
 from clip2om.pipeline.artifact import digest_of
 from clip2om.pipeline.card import Card, Dataset
+from clip2om.pipeline.card_sampling import needs_rate
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.facts import usable_cores
 from clip2om.pipeline.manifest import Fingerprint, Skipped
 from clip2om.pipeline.tensor import TensorSpec
 from clip2om.pipeline.typed import to_dict
+from clip2om.preprocess.clock import Clock, fraction_of
 from clip2om.preprocess.entries import Annotation, Entry
 from clip2om.preprocess.errors import BadVideoError, is_of_the_run, words
 from clip2om.preprocess.fingerprint import fingerprint
 from clip2om.preprocess.names import id_names, safe_names
+from clip2om.preprocess.samplers.numbers import BLACK
 from clip2om.preprocess.sampling import Clip, Sampler
 from clip2om.preprocess.sources import FrameIndex, Source, find_source, index_frames
 from clip2om.preprocess.worker import Recipe, recipe_of
@@ -174,7 +177,7 @@ def _check(tensor: TensorSpec, options: Options) -> None:
 def _look(card: Card, annotation: Annotation, options: Options) -> Tuple[List[PlannedVideo], List[Skipped]]:
     found, skipped = [], []
     sampler = Sampler(card.clips, card.dataset.frame_name)
-    for entry, look in _looks(card.dataset, options.video_path, annotation.entries):
+    for entry, look in _looks(card.dataset, options.video_path, annotation.entries, needs_rate(card.clips)):
         try:
             found.append(_sampled(card, entry, look(), options, sampler))
         except BadVideoError as reason:
@@ -182,7 +185,9 @@ def _look(card: Card, annotation: Annotation, options: Options) -> Tuple[List[Pl
     return found, skipped
 
 
-def _looks(names: Dataset, root: str, entries: Sequence[Entry]) -> Iterator[Tuple[Entry, Callable[[], _Seen]]]:
+def _looks(
+    names: Dataset, root: str, entries: Sequence[Entry], timed: bool
+) -> Iterator[Tuple[Entry, Callable[[], _Seen]]]:
     """Yield each video with the call that looks at its files.
 
     Video files are looked at a few videos ahead, because opening one leaves the interpreter to others; the many short
@@ -193,7 +198,7 @@ def _looks(names: Dataset, root: str, entries: Sequence[Entry]) -> Iterator[Tupl
     try:
         for entry in entries:
             source = find_source(entry, root, names)
-            look = functools.partial(_look_at, source, entry)
+            look = functools.partial(_look_at, source, entry, timed)
             opened = source is not None and source.kind == "video"
             ahead.append((entry, threads.submit(look).result if opened else look))
             if len(ahead) > _AHEAD:
@@ -210,13 +215,13 @@ class _Seen:
     segment: Tuple[int, int]
 
 
-def _look_at(source: Optional[Source], entry: Entry) -> _Seen:
+def _look_at(source: Optional[Source], entry: Entry, timed: bool) -> _Seen:
     if entry.segment is not None and entry.segment[1] <= entry.segment[0]:
         raise BadVideoError("its segment is empty")
     if source is None:
         raise BadVideoError("it is not on disk")
     try:
-        index = index_frames(source, entry.segment)
+        index = index_frames(source, entry.segment, timed)
     except OSError as error:
         if is_of_the_run(error):
             raise
@@ -229,12 +234,31 @@ def _look_at(source: Optional[Source], entry: Entry) -> _Seen:
 
 def _sampled(card: Card, entry: Entry, seen: _Seen, options: Options, sampler: Sampler) -> PlannedVideo:
     """Choose the clips of the next usable video; they have no places yet."""
-    every = sampler.clips(*seen.segment)
+    clock = _clock(card, seen) if needs_rate(card.clips) else Clock()
+    every = sampler.clips(*seen.segment, clock)
     cap = _cap(options)
     kept = every[:cap] if cap and "K" not in card.input.layout else every
-    signature = seen.index.signature(sorted({number for clip in kept for number in clip}))
+    signature = seen.index.signature(sorted({number for clip in kept for number in clip} - {BLACK}))
     clips = tuple(PlannedClip(frames, -1, -1) for frames in kept)
     return PlannedVideo(entry, seen.segment, seen.source, signature, len(every) - len(kept), clips, seen.index.note)
+
+
+def _clock(card: Card, seen: _Seen) -> Clock:
+    """Return when the frames of a video's segment are shown.
+
+    Raises:
+        RequestError: it is a folder of frames, and nobody tells their rate.
+    """
+    rate, first = card.dataset.rate, seen.segment[0] - seen.source.first_frame
+    if seen.source.kind == "frames" and not rate:
+        raise RequestError(
+            f"sampler {card.clips.sampler} at clips.rate {card.clips.rate:g} needs the frames per second of videos, "
+            "which folders of frames do not tell",
+            seen.source.path,
+            "--set dataset.rate=R, or give the video files",
+        )
+    clock = seen.index.clock if seen.index.clock.rate else Clock(fraction_of(rate) if rate else None)
+    return clock.part(first, seen.segment[1] - seen.segment[0])
 
 
 def _cap(options: Options) -> int:

@@ -1,6 +1,7 @@
 """Which frames make a clip: pure arithmetic over frame numbers.
 
-A clip is the tuple of the frame numbers that it shows, in the order in which the network sees them.
+A clip is the tuple of the frame numbers that it shows, in the order in which the network sees them; a frame that is
+black, beyond the end of a video, has the number -1.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from typing import List, Sequence, Tuple
 import numpy as np
 
 from clip2om.pipeline.card import Clips
+from clip2om.preprocess import protocols
+from clip2om.preprocess.clock import NO_CLOCK, Clock
+from clip2om.preprocess.samplers.numbers import BLACK
 
 Clip = Tuple[int, ...]
 
@@ -33,19 +37,36 @@ class Sampler:
         self._python = random.Random(rule.seed)
         self._numpy = np.random.RandomState(rule.seed)
 
-    def clips(self, first: int, end: int) -> List[Clip]:
+    def clips(self, first: int, end: int, clock: Clock = NO_CLOCK) -> List[Clip]:
         """Return the clips of the next video: all windows of it, or ``count`` clips.
 
         Args:
             first: Number of its first frame.
             end: Number of its last frame + 1; more than ``first``.
+            clock: When its frames are shown, for rules with a rate.
+
+        Raises:
+            BadVideoError: it has no clip by this rule, or nobody tells its rate.
         """
         numbers: Sequence[int] = range(first, end)
         if self._rule.order == "lexicographic":
             numbers = sorted(numbers, key=self._frame_name.format)
-        return [tuple(numbers[position] for position in clip) for clip in self._positions(end - first)]
+        return [
+            tuple(position if position == BLACK else numbers[position] for position in clip)
+            for clip in self._positions(end - first, clock)
+        ]
 
-    def _positions(self, count: int) -> List[Clip]:
+    def _positions(self, count: int, clock: Clock) -> List[Clip]:
+        rule = self._rule
+        chosen = protocols.RULES.get(rule.sampler)
+        if chosen is not None:
+            return chosen(rule, count, clock)
+        if not rule.rate:
+            return self._plain(count)
+        every = clock.resampled(count, rule.rate) or [0]
+        return [tuple(every[position] for position in clip) for clip in self._plain(len(every))]
+
+    def _plain(self, count: int) -> List[Clip]:
         rule = self._rule
         if rule.sampler == "windows":
             return windows(count, rule.frames, rule.stride)
@@ -124,3 +145,9 @@ def spread(start: int, count: int, length: int, span: int) -> Clip:
 
 def _cyclic(start: int, count: int, length: int) -> Clip:
     return tuple((start + index) % count for index in range(length))
+
+
+def extent(clip: Clip) -> Tuple[int, int]:
+    """Return the lowest and the highest number of the frames that a clip shows, black ones apart."""
+    shown = [number for number in clip if number != BLACK]
+    return min(shown), max(shown)

@@ -13,12 +13,13 @@ from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.frame_names import FrameNames
 from clip2om.pipeline.naming import VIDEO_SUFFIXES, same_letters, stays_inside, without_suffix
 from clip2om.pipeline.opening import odd_kind
+from clip2om.preprocess.clock import NO_CLOCK, Clock, clock_of
 from clip2om.preprocess.containers import import_av
 from clip2om.preprocess.entries import Entry
 from clip2om.preprocess.errors import BadVideoError
 from clip2om.preprocess.frames import Frame
 from clip2om.preprocess.jpeg import FrameReader, turbo
-from clip2om.preprocess.video_files import count_frames, read_video
+from clip2om.preprocess.video_files import count_frames, read_video, scan_times
 
 
 @dataclass(frozen=True)
@@ -140,11 +141,13 @@ class FrameIndex:
         count: Number of frames without a gap.
         stamps: Size and modification time of each frame file, by its number; of a video file, under key None.
         note: What a person should know of how the video was read, else empty.
+        clock: When the frames are shown, where that was asked.
     """
 
     count: int
     stamps: Dict[Optional[int], Tuple[int, int]]
     note: str = ""
+    clock: Clock = NO_CLOCK
 
     def signature(self, numbers: Sequence[int]) -> str:
         """Return a digest that changes when one of the files behind the frames ``numbers`` changes."""
@@ -153,12 +156,13 @@ class FrameIndex:
         return digest_of([self.stamps[number] for number in numbers])
 
 
-def index_frames(source: Source, segment: Optional[Tuple[int, int]]) -> FrameIndex:
+def index_frames(source: Source, segment: Optional[Tuple[int, int]], timed: bool = False) -> FrameIndex:
     """Look at a video's files without decoding them.
 
     Args:
         source: The video.
         segment: The frames that are wanted, [first, last + 1]; None for all of them.
+        timed: Note when the frames of a video file are shown, too.
 
     Raises:
         BadVideoError: the video file cannot be opened or is cut off, a frame file is missing, the folder holds frames
@@ -166,10 +170,15 @@ def index_frames(source: Source, segment: Optional[Tuple[int, int]]) -> FrameInd
     """
     if source.kind == "video":
         about = os.stat(source.path)
-        scan = count_frames(source.path, None if segment is None else segment[1] - source.first_frame)
+        enough = None if segment is None else segment[1] - source.first_frame
+        scan = scan_times(source.path) if timed else count_frames(source.path, enough)
+        if scan.damage:
+            raise BadVideoError(scan.damage)
         if segment is not None and segment[1] - source.first_frame > scan.count:
             raise BadVideoError(f"its segment ends at frame {segment[1] - 1}, the file holds {scan.count} frames")
-        return FrameIndex(scan.count, {None: (about.st_size, about.st_mtime_ns)}, scan.note)
+        stamp: Dict[Optional[int], Tuple[int, int]] = {None: (about.st_size, about.st_mtime_ns)}
+        clock = clock_of(scan.times, scan.rate, scan.count) if timed else NO_CLOCK
+        return FrameIndex(scan.count, stamp, scan.note, clock)
     with os.scandir(source.path) as found:
         files = {item.name: item for item in found}
     stamps: Dict[Optional[int], Tuple[int, int]] = {}

@@ -15,6 +15,7 @@ from clip2om.pipeline.card import Card, Transform
 from clip2om.pipeline.tensor import TensorSpec
 from clip2om.preprocess.errors import BadVideoError, is_of_the_run
 from clip2om.preprocess.frames import Frame
+from clip2om.preprocess.samplers.numbers import BLACK
 from clip2om.preprocess.sampling import Clip
 from clip2om.preprocess.sources import Source
 from clip2om.preprocess.transform import crop_frame
@@ -124,9 +125,12 @@ def iter_clips(
     writer = _writer(recipe)
     waiting = deque(sorted(range(len(clips)), key=lambda index: max(clips[index])))
     uses = Counter(number for clip in clips for number in set(clip))
+    black = uses.pop(BLACK, 0)
     frames: Dict[int, np.ndarray] = {}
     for number, frame in source.read(sorted(uses)):
         frames[number] = _crop(frame, number, recipe.transform)
+        if black and BLACK not in frames:
+            frames[BLACK], uses[BLACK] = np.zeros_like(frames[number]), black
         while waiting and max(clips[waiting[0]]) == number:
             index = waiting.popleft()
             yield index, writer.pack([frames[shown] for shown in clips[index]], place and place(index))

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, List, Optional, Sequence
 
+from clip2om.pipeline.card_sampling import KINDS, views_of
 from clip2om.pipeline.command import Parser, run
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import RequestError, ShortfallError
@@ -30,6 +31,8 @@ _FRAMEWORKS = {
     "paddle": ("PaddlePaddle", ".pdparams"),
     "mindspore": ("MindSpore", ".ckpt"),
 }
+# Samplers of the recipes, which have words of their own.
+_PLAIN = ("windows", "uniform", "consecutive", "spread")
 _STARTS = {
     "first": "from the first frame on",
     "center": "in the middle",
@@ -202,7 +205,12 @@ def _clips(card: Card) -> str:
     if clips.sampler == "windows":
         cut = f", at most {clips.max_clips} per video" if clips.max_clips else ", all of them"
         return f"windows of {clips.frames} frames, {clips.stride} apart{cut}"
-    several = f"{clips.count} clips" if clips.count > 1 else "1 clip"
+    number = views_of(clips) if clips.sampler not in _PLAIN else clips.count
+    several = f"{number} clips" if number > 1 else "1 clip" if number else "clips"
+    if clips.sampler not in _PLAIN:
+        apart = f", {clips.interval} apart" if clips.interval > 1 else ""
+        rate = f" at {clips.rate:g} frames/s" if clips.rate else ""
+        return f"{several} of {clips.frames} frames{apart}{rate} (`{clips.sampler}`: {KINDS[clips.sampler].says})"
     if clips.sampler == "uniform":
         return f"{several} of {clips.frames} frames, in the middle of equal parts of the video"
     where = _STARTS[clips.start] + (f" (seed {clips.seed})" if clips.start == "random" else "")

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from clip2om.pipeline.card import Card
+from clip2om.pipeline.card_sampling import needs_rate
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.naming import is_video
 from clip2om.pipeline.tensor import TensorSpec
+from clip2om.preprocess.clock import Clock, clock_of, fraction_of
 from clip2om.preprocess.containers import open_video
 from clip2om.preprocess.errors import BadVideoError
 from clip2om.preprocess.pixels import RgbConverter
-from clip2om.preprocess.sampling import Sampler
+from clip2om.preprocess.sampling import Sampler, extent
 from clip2om.preprocess.sources import Source, index_frames
 from clip2om.preprocess.video_files import FrameTimes, Stamps, scan_times
 from clip2om.preprocess.worker import iter_clips, recipe_of
@@ -107,12 +110,13 @@ def _file_clips(video: Video, source: Source, card: Card, tensor: TensorSpec, sa
         count = index_frames(source, None).count
     if not count:
         raise BadVideoError("it has no frames")
-    clips = sampler.clips(first, first + count)
+    clips = sampler.clips(first, first + count, clock_of(video.times, video.rate or card.dataset.rate, count))
     made = iter_clips(source, clips, recipe_of(card, tensor))
     # An item of several clips is one video's or nobody's.
     ordered = iter(sorted(made, key=lambda pair: pair[0])) if "K" in tensor.layout else made
     for index, values in ordered:
-        yield PlacedClip(min(clips[index]) - first + 1, max(clips[index]) - first + 1, values)
+        lowest, highest = extent(clips[index])
+        yield PlacedClip(lowest - first + 1, highest - first + 1, values)
     if damage:
         raise BadVideoError(damage)
 
@@ -120,15 +124,22 @@ def _file_clips(video: Video, source: Source, card: Card, tensor: TensorSpec, sa
 def _stream_clips(video: Video, card: Card, tensor: TensorSpec, stream: BinaryIO) -> Iterator[PlacedClip]:
     """Yield clips that follow each other, as the frames of an endless video arrive."""
     rule = replace(card.clips, start="first", count=1, order="numeric", stride=card.clips.frames)
-    span = rule.span if rule.sampler == "spread" else rule.frames
+    span = rule.span if rule.sampler == "spread" else rule.frames * rule.interval
     sampler, recipe = Sampler(rule, card.dataset.frame_name), recipe_of(card, tensor)
     frames, done = _decode(video, stream, card.dataset.turn_videos), 0
+    clock = Clock()
+    if needs_rate(rule):
+        # The first frame tells the rate, as far as the stream does.
+        frames = chain(list(islice(frames, 1)), frames)
+        rate = video.rate or card.dataset.rate
+        clock = Clock(fraction_of(rate) if rate else None)
+        span = math.ceil(span * clock.fps / rule.rate)
     while True:
         held = _Held(list(islice(frames, span)))
         if not held.frames:
             break
         shown = len(held.frames)
-        for _, values in iter_clips(held, sampler.clips(1, shown + 1)[:1], recipe):
+        for _, values in iter_clips(held, sampler.clips(1, shown + 1, clock)[:1], recipe):
             yield PlacedClip(done + 1, done + shown, values)
         done += shown
     if not done:
