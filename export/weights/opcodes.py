@@ -24,7 +24,8 @@ def check(stream: BinaryIO) -> None:
 
     Raises:
         pickle.UnpicklingError: it numbers its memo otherwise than picklers do.
-        ValueError: it is none, or is cut short.
+        ValueError: it is none.
+        EOFError: it is cut short.
     """
     start = stream.tell()
     data = _bounded(stream)
@@ -34,6 +35,10 @@ def check(stream: BinaryIO) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd escapes in texts
             _walk(data, end)
+    except ValueError:
+        if data.tell() < end:
+            raise
+        raise EOFError from None
     finally:
         if data is not stream:
             data.close()
