@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,16 @@ from typing import List, Tuple
 
 from clip2om.pipeline.artifact import digest_of, sha256_file
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.naming import is_plain_name
+from clip2om.pipeline.opening import read_regular
 
 _INDEX = ".index"
 _DATA = re.compile(r"\.data-(\d{5})-of-(\d{5})")
 _PART = re.compile(rf"{re.escape(_INDEX)}|{_DATA.pattern}|\.meta")
+# Of the file that names the latest checkpoints, in bytes.
+_LONGEST = 1 << 24
+# Room for what follows a prefix is left.
+_LONGEST_NAME = 200
 _LATEST = re.compile(r'^model_checkpoint_path: "(.*)"', re.MULTILINE)
 
 
@@ -91,11 +98,14 @@ def _latest(folder: Path) -> Path:
         raise RequestError("is a SavedModel, expected a checkpoint of a Saver", folder, "check --checkpoint")
     if not state.is_file():
         raise RequestError("is a folder without a file called checkpoint, which names the latest one", folder, todo)
-    found = _LATEST.search(state.read_text(encoding="utf-8", errors="replace"))
+    found = _LATEST.search(read_regular(state, _LONGEST).decode("utf-8", "replace"))
     if found is None:
         raise RequestError("names no checkpoint: no line model_checkpoint_path", state, todo)
     # Where the training ran the path may have been another one.
-    return folder / Path(found[1]).name
+    name = Path(found[1]).name
+    if not is_plain_name(name) or len(os.fsencode(name)) > _LONGEST_NAME:
+        raise RequestError(f"names {name[:80]!r}, which is no name of a file", state, todo)
+    return folder / name
 
 
 def _data(prefix: Path) -> List[Path]:

@@ -9,7 +9,7 @@ import onnx
 from onnx import ModelProto
 
 from clip2om.pipeline.artifact import PathLike
-from clip2om.pipeline.errors import ShortfallError, last_line
+from clip2om.pipeline.errors import RequestError, ShortfallError, last_line
 from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
 
 
@@ -134,8 +134,15 @@ def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
 
 
 def spec_of(value: onnx.ValueInfoProto, layout: str) -> TensorSpec:
-    """Return what an input or output of a graph is; an extent that is not a number is taken for an open batch."""
+    """Return what an input or output of a graph is; an extent that is not a number is taken for an open batch.
+
+    Raises:
+        RequestError: its values are of a type that ONNX does not have.
+    """
     tensor = value.type.tensor_type
     shape = tuple(extent.dim_value if extent.HasField("dim_value") else DYNAMIC for extent in tensor.shape.dim)
-    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)).name
+    try:
+        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)).name
+    except (KeyError, TypeError):
+        raise RequestError(f"is of an unknown type ({tensor.elem_type})", value.name[:80], "export it again") from None
     return TensorSpec(value.name, dtype, shape, layout)

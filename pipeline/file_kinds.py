@@ -65,9 +65,17 @@ def kind_of(path: Path) -> Optional[FileKind]:
         return FileKind("is a model of TensorFlow Lite", "give the weights that it was made from")
     if _is_onnx(head):
         return FileKind("is an ONNX graph", _GRAPH.format("onnx"))
-    if head.startswith(b"PK") and zipfile.is_zipfile(path):
+    if head.startswith(b"PK") and is_archive(path):
         return _archive(path)
     return None
+
+
+def is_archive(path: Path) -> bool:
+    """Tell whether a file ends as a zip archive does; of one that spans several disks too."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:
+        return True
 
 
 def is_pytorch(path: Path) -> bool:
@@ -94,7 +102,7 @@ def _archive(path: Path) -> Optional[FileKind]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except Exception:  # of a damaged directory zipfile raises errors of many kinds
         return FileKind("is a damaged zip archive", "copy it again")
     leaves = {name.rpartition("/")[2] for name in names}
     if "constants.pkl" in leaves or any(re.match(r"[^/]+/code/", name) for name in names):

@@ -11,6 +11,7 @@ from typing import List, Mapping, Optional, Tuple
 
 TOOL = "npu-smi"
 _TIMEOUT_S = 20.0
+_DIGITS = 15
 _USUAL = ("/usr/local/bin", "/usr/local/sbin")
 _HEAD = re.compile(r"npu-smi\s+(\S+)\s+Version:\s*(\S+)")
 _MEMORY = re.compile(r"(\d+)\s*/\s*(\d+)")
@@ -62,7 +63,7 @@ def parse(text: str) -> Listing:
             break
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         numbers = cells[0].split()
-        if len(cells) < 3 or not numbers or not numbers[0].isdigit():
+        if len(cells) < 3 or not numbers or not _is_number(numbers[0]):
             continue
         # Each chip has two rows: card, name and health; then chip, device, bus and load.
         if first is None:
@@ -113,10 +114,23 @@ def _find(environ: Mapping[str, str]) -> Optional[str]:
 def _chip(first: Tuple[int, str, str, str], numbers: List[str], load: str) -> Chip:
     npu, name, health, drawn = first
     memories = _MEMORY.findall(load)
-    device = int(numbers[1]) if len(numbers) > 1 and numbers[1].isdigit() else None
+    device = int(numbers[1]) if len(numbers) > 1 and _is_number(numbers[1]) else None
     watts = _POWER.match(drawn)
     power = float(watts.group()) or None if watts else None
-    return Chip(npu, int(numbers[0]), device, name, health, int(memories[-1][1]) if memories else 0, power)
+    return Chip(
+        npu,
+        int(numbers[0]),
+        device,
+        name,
+        health,
+        int(memories[-1][1]) if memories and _is_number(memories[-1][1]) else 0,
+        power,
+    )
+
+
+def _is_number(text: str) -> bool:
+    """True for decimal digits, few enough for what counts chips and megabytes."""
+    return text.isascii() and text.isdigit() and len(text) <= _DIGITS
 
 
 def _output(command: List[str], environ: Mapping[str, str], timeout_s: float) -> Tuple[int, str]:

@@ -11,7 +11,7 @@ import functools
 import os
 from typing import Any, BinaryIO, Dict, Iterator, List, Optional, Tuple, Union
 
-from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.errors import RequestError, last_line
 from clip2om.pipeline.opening import odd_kind
 from clip2om.preprocess.errors import MOST_PIXELS, BadVideoError, is_of_the_run, trouble_of_the_world, words
 
@@ -143,15 +143,24 @@ def import_av() -> Any:
     """Return the module av; only video files need it.
 
     Raises:
-        RequestError: it is not installed.
+        RequestError: it is not installed, or it is and cannot be loaded.
     """
     try:
         import av
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if error.name != "av":  # of a broken installation: a part of PyAV, or what it needs
+            raise _not_loaded(error) from None
         raise RequestError("PyAV, which reads video files, is not installed", "av", "pip install av") from None
+    except (ImportError, OSError) as error:  # memory, file handles or a library of the system are wanting
+        raise _not_loaded(error) from None
     # What is wrong with a file is its reason; older versions also print what FFmpeg says.
     av.logging.set_level(av.logging.PANIC)
     return av
+
+
+def _not_loaded(error: Exception) -> RequestError:
+    words = f"PyAV, which reads video files, is installed but cannot be loaded ({last_line(error)})"
+    return RequestError(words, "av", "look at the limits of memory (ulimit -v), or install it again: pip install av")
 
 
 def _address(file: Union[str, BinaryIO]) -> Union[str, BinaryIO]:

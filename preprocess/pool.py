@@ -87,7 +87,9 @@ def open_pool(workers: int) -> Iterator[Pool]:
             yield Pool(InlineExecutor(), 1, aside)
             return
         # spawn: a fork of a process with threads can deadlock, and the workers need nothing of the parent's memory.
-        executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=watch_parent)
+        # Its semaphores start multiprocessing's tracker, which a closed terminal must not reach either.
+        with deaf_children():
+            executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=watch_parent)
         try:
             yield Pool(executor, 2 * workers, aside)
         except BaseException:

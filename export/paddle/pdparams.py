@@ -8,7 +8,10 @@ from typing import Any, BinaryIO, Dict, Tuple
 
 import numpy as np
 
+from clip2om.export.weights import opcodes
 from clip2om.export.weights.inert import Entries, Kind, RefusedError, Safe, StandIn, stand_in
+from clip2om.export.weights.rebuild import Array, Dtype
+from clip2om.export.weights.stored import DamagedError
 from clip2om.pipeline.errors import RequestError
 
 State = Dict[str, Any]
@@ -44,17 +47,38 @@ def read_state(path: Path) -> State:
             "holds the state of an optimizer (.pdopt), no weights", path, "pass the .pdparams file beside it"
         )
     inner = [value for value in content.values() if isinstance(value, dict)]
-    if any(isinstance(value, np.ndarray) for part in inner for value in part.values()):
+    if any(isinstance(value, Array) for part in inner for value in part.values()):
         # A container, in which the weights are still to be found.
-        return content
+        return _read_all(content, path)
     for name, value in content.items():
-        if not (isinstance(name, str) and isinstance(value, np.ndarray)):
+        if isinstance(name, str) and isinstance(value, Array) and value.problem:
+            raise RequestError(f"holds {name!r}, which {value.problem}", path, value.remedy or _RESAVE)
+        if not (isinstance(name, str) and isinstance(value, Array)):
             raise RequestError(
                 f"holds no state dict but a dict whose entry {name!r} is of type {type(value).__name__}", path, _RESAVE
             )
     if not content:
         raise RequestError("holds no state dict but an empty dict", path, _RESAVE)
-    return {name: value.astype(np.float32) if value.dtype.kind == "f" else value for name, value in content.items()}
+    return {name: _values(name, value, path) for name, value in content.items()}
+
+
+def _read_all(part: Dict[Any, Any], path: Path) -> Dict[Any, Any]:
+    """Return a container with its arrays read; one that cannot be read stays, and is no weight if it is asked for."""
+    found: Dict[Any, Any] = {}
+    for name, value in part.items():
+        if isinstance(value, Array) and not value.problem:
+            found[name] = _values(str(name), value, path)
+        else:
+            found[name] = _read_all(value, path) if isinstance(value, dict) else value
+    return found
+
+
+def _values(name: str, array: Array, path: Path) -> np.ndarray:
+    try:
+        values = array.read()
+    except (DamagedError, ValueError) as error:
+        raise RequestError(f"is damaged: {name[:80]!r} cannot be read ({error})", path, "copy it again") from None
+    return values.astype(np.float32, copy=False) if values.dtype.kind == "f" else values
 
 
 class _ForbiddenError(Exception):
@@ -85,7 +109,7 @@ def _latin1(text: str, encoding: str) -> bytes:
 def _pair(values: Any = ()) -> Any:
     """Stand in for ``tuple``: below the top of a file Paddle writes a tensor as its name and its array."""
     values = tuple(values)
-    named = len(values) == 2 and isinstance(values[0], str) and isinstance(values[1], np.ndarray)
+    named = len(values) == 2 and isinstance(values[0], str) and isinstance(values[1], Array)
     return values[1] if named else values
 
 
@@ -95,12 +119,28 @@ _OLD: Dict[Tuple[str, str], Any] = {
     ("collections", "OrderedDict"): Entries,
     ("__builtin__", "getattr"): stand_in("builtins", "getattr"),
 }
-_RECONSTRUCT = np.zeros(0).__reduce__()[0]
+
+
+class _Ndarray:
+    """Stands in for the class of arrays, which anybody could ask for terabytes: it is named here, and never called."""
+
+    def __init__(self, *_: object) -> None:
+        raise _ForbiddenError("numpy", "ndarray of a size that nothing fills")
+
+
+def _reconstruct(kind: Any, *_: object) -> Array:
+    """Stand in for NumPy's: an empty array, whose state brings shape, dtype and values."""
+    if kind is not _Ndarray:
+        raise _ForbiddenError("numpy", "_reconstruct of another class")
+    return Array("", (), problem="is an array without values")
+
+
 _ALLOWED = {
-    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
+    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy", "ndarray"): _Ndarray,
+    # NumPy's own would take any flags for its state, and fail in the middle of itself.
+    ("numpy", "dtype"): Dtype,
     ("_codecs", "encode"): _latin1,
 }
 
@@ -108,6 +148,7 @@ _ALLOWED = {
 def _unpickle(path: Path) -> Any:
     with open(path, "rb") as stream:
         try:
+            opcodes.check(stream)
             return _Unpickler(stream).load()
         except _ForbiddenError as error:
             raise _refuse(path, *error.args) from None

@@ -159,7 +159,9 @@ def _values(chosen: Candidate, names: Any, path: Path, counts: bool = False) -> 
             raise RequestError(f"{chosen.origins[name]} {stored.problem}", path, stored.remedy)
         try:
             value = torch.from_numpy(stored.array())
-        except (DamagedError, ValueError, OSError, KeyError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # storages of an archive are read only now, by zipfile and zlib
             raise RequestError(f"{name} cannot be read ({error})", path, "copy the file again") from None
         if not torch.isfinite(value).all():
             raise RequestError(f"{name} holds NaN or infinite values", path, "take an earlier checkpoint")

@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optio
 
 import numpy as np
 
-from clip2om.export.weights.stored import Stored
+from clip2om.export.weights.stored import DamagedError, Stored
 
 State = Dict[str, Stored]
 Shapes = Mapping[str, Tuple[int, ...]]
@@ -41,7 +41,7 @@ _LAYER = re.compile(
     r"|_variance|\w+_weight|\w+_bias)$"
 )
 _CONTAINERS = ("", "state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "weights")
-_DEEPEST = 6
+_DEEPEST, _MOST = 6, 10_000
 _PREFIXES = 12
 
 
@@ -200,13 +200,17 @@ def _no_renaming(names: Sequence[str], expected: Shapes) -> Dict[str, str]:
 
 
 def _ordered(content: Any) -> List[Tuple[bool, Tuple[str, ...], State]]:
-    return sorted(_containers(content), key=lambda found: found[0])
+    return sorted(_containers(content, (), [0]), key=lambda found: found[0])
 
 
-def _containers(content: Any, path: Tuple[str, ...] = ()) -> Iterator[Tuple[bool, Tuple[str, ...], State]]:
+def _containers(content: Any, path: Tuple[str, ...], spent: List[int]) -> Iterator[Tuple[bool, Tuple[str, ...], State]]:
     """Yield every dict of tensors; a dict of such dicts also as one, with dotted names."""
     if len(path) > _DEEPEST:
         return
+    # A container that is in many places is one object of a pickle, of any number of names here.
+    spent[0] += 1
+    if spent[0] > _MOST:
+        raise DamagedError(f"containers of containers, more than {_MOST}")
     items = list(content.items()) if isinstance(content, dict) else []
     if isinstance(content, (list, tuple)):
         items = [(str(number), value) for number, value in enumerate(content[:64])]
@@ -214,7 +218,7 @@ def _containers(content: Any, path: Tuple[str, ...] = ()) -> Iterator[Tuple[bool
     below = [(name, value) for name, value in items if isinstance(value, (dict, list, tuple))]
     if direct:
         yield False, path, direct
-    inner = [pair for name, value in below for pair in _containers(value, (*path, str(name)))]
+    inner = [pair for name, value in below for pair in _containers(value, (*path, str(name)), spent)]
     yield from inner
     parts = [(where[-1], part) for joined, where, part in inner if len(where) == len(path) + 1 and not joined]
     if len(parts) > 1:

@@ -12,6 +12,8 @@ import re
 import sys
 from typing import Any, BinaryIO, Callable, Dict, Mapping, Tuple
 
+from clip2om.export.weights import opcodes
+
 # Python 2's names of modules, which pickles of protocol 2 and lower keep.
 _RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg", "cPickle": "pickle", "UserDict": "collections"}
 # Of the standard library, modules of data alone, and of others the names that are.
@@ -166,8 +168,17 @@ class Unpickler(pickle.Unpickler):
 
     def __init__(self, stream: BinaryIO, weights: Mapping[Tuple[str, str], Any], storage: Callable[[Any], Any]) -> None:
         super().__init__(stream, encoding="latin1")
-        self._weights, self._storage = weights, storage
+        self._stream, self._weights, self._storage = stream, weights, storage
         self._kinds: Dict[Tuple[str, str], Any] = {}
+
+    def load(self) -> Any:
+        """Read one pickle, once its opcodes ask for nothing insane.
+
+        Raises:
+            pickle.UnpicklingError: they do; and whatever a malformed pickle raises.
+        """
+        opcodes.check(self._stream)
+        return super().load()
 
     def find_class(self, module: str, name: str) -> Any:
         """Return what stands for a global; nothing is imported.

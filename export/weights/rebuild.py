@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
@@ -54,17 +55,17 @@ class StorageType:
         raise RefusedError("a change of a storage")
 
 
-class _Array(Stored):
+class Array(Stored):
     """An array of NumPy, whose state comes after it."""
 
     def __setstate__(self, state: object) -> None:
-        if not (isinstance(state, tuple) and len(state) == 5 and isinstance(state[2], _Dtype)):
+        if not (isinstance(state, tuple) and len(state) == 5 and isinstance(state[2], Dtype)):
             raise DamagedError("an array without its state")
         _, shape, dtype, by_columns, data = state
         if not (isinstance(shape, tuple) and all(type(extent) is int and extent >= 0 for extent in shape)):
             raise DamagedError("an array of impossible extents")
         data = data.encode("latin1") if isinstance(data, str) else data
-        self.shape, self.dtype = shape, dtype.name
+        self.shape, self.dtype, self.problem = shape, dtype.name, ""
         if dtype.name not in DTYPES or not isinstance(data, bytes):
             self.problem, self.remedy = f"is an array of {dtype.code}", "save it as float32"
             return
@@ -72,14 +73,14 @@ class _Array(Stored):
 
         def read() -> np.ndarray:
             values = np.frombuffer(data, kind)
-            if values.size != int(np.prod(shape, dtype=np.int64)):
+            if values.size != math.prod(shape):
                 raise DamagedError("an array of another size than its values")
             return values.reshape(shape, order=order).astype(kind.newbyteorder("="))  # type: ignore[call-overload]
 
         self.read = read
 
 
-class _Dtype:
+class Dtype:
     """A dtype of NumPy: ``f4`` and its byte order, which its state says."""
 
     __slots__ = ("code", "order")
@@ -160,13 +161,13 @@ def _numpy_scalar(dtype: Any, data: Any = b"", *rest: Any) -> Any:
     return None
 
 
-def _reconstruct(kind: Any, *rest: Any) -> _Array:
-    return _Array("", ())
+def _reconstruct(kind: Any, *rest: Any) -> Array:
+    return Array("", ())
 
 
-def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any = "C") -> _Array:
+def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any = "C") -> Array:
     """Arrays in pickles of protocol 5."""
-    array = _Array("", ())
+    array = Array("", ())
     array.__setstate__((1, shape, dtype, order == "F", bytes(data) if isinstance(data, (bytes, bytearray)) else data))
     return array
 
@@ -206,7 +207,7 @@ class _Weights(Mapping[Tuple[str, str], Any]):
         if top == "numpy" and name in _NUMPY:
             return _NUMPY[name]
         if key == ("numpy", "dtype"):
-            return Safe(_Dtype)
+            return Safe(Dtype)
         if name.endswith("Storage") and top.startswith("torch"):
             return StorageType(_STORAGES.get(name[: -len("Storage")], ""))
         if top == "torch":

@@ -5,13 +5,14 @@ https://huggingface.co/docs/safetensors, "Format".
 
 from __future__ import annotations
 
-import json
+import math
 from pathlib import Path
 from typing import Any, Dict
 
 import numpy as np
 
 from clip2om.export.weights.stored import DTYPES, Stored
+from clip2om.pipeline.artifact import parse_json
 from clip2om.pipeline.errors import RequestError
 
 _NAMES = {
@@ -51,12 +52,12 @@ def read(path: Path) -> Dict[str, Stored]:
         if start > size:
             raise RequestError(f"is cut short at {size} bytes", path, "copy it again")
         try:
-            header = json.loads(stream.read(start - 8))
+            header = parse_json(stream.read(start - 8).decode("utf-8"), path, "copy it again")
             entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
             return {name: _tensor(path, start, size, entry) for name, entry in entries.items()}
         except _CutError:
             raise RequestError(f"is cut short at {size} bytes", path, "copy it again") from None
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             raise RequestError("is a damaged safetensors file", path, "copy it again") from None
 
 
@@ -73,7 +74,7 @@ def _tensor(path: Path, start: int, size: int, entry: Dict[str, Any]) -> Stored:
         return Stored(kind, shape, problem=f"is of dtype {kind}", remedy="save it as float32")
     name = _NAMES[kind]
     dtype = np.dtype(DTYPES[name]).newbyteorder("<")
-    if min(begin, *shape, 0) < 0 or end - begin != dtype.itemsize * int(np.prod(shape, dtype=np.int64)):
+    if min(begin, *shape, 0) < 0 or end - begin != dtype.itemsize * math.prod(shape):
         raise ValueError("extents")
 
     def values() -> np.ndarray:

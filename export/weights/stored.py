@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Callable, Dict, Optional, Tuple
 
@@ -26,6 +27,8 @@ DTYPES: Dict[str, str] = {
     "complex128": "c16",
 }
 FLOATS = ("float64", "float32", "float16", "bfloat16")
+# Numbers that a tensor may make of fewer ones.
+_REPEATED = 1 << 24
 
 
 class DamagedError(Exception):
@@ -110,6 +113,9 @@ def view(
         last = offset + sum((extent - 1) * step for extent, step in zip(shape, stride))
         if 0 not in shape and last >= len(values):
             raise DamagedError(f"a tensor of {last + 1} numbers in a storage of {len(values)}")
+        # Strides of 0 repeat numbers, as torch.Tensor.expand does; not without measure.
+        if math.prod(shape) > max(_REPEATED, len(values)):
+            raise DamagedError(f"a tensor of {math.prod(shape)} numbers, of which the file has {len(values)}")
         strides = tuple(step * kind.itemsize for step in stride)
         return np.lib.stride_tricks.as_strided(values[offset:], shape, strides, writeable=False)
 

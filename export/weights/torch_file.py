@@ -15,13 +15,15 @@ from clip2om.export.weights.inert import RefusedError, Safe, Unpickler
 from clip2om.export.weights.rebuild import WEIGHTS, StorageType
 from clip2om.export.weights.stored import DTYPES, DamagedError, Storage
 from clip2om.pipeline.errors import RequestError
-from clip2om.pipeline.file_kinds import kind_of
+from clip2om.pipeline.file_kinds import is_archive, kind_of
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PICKLE = "data.pkl"
 RESAVE = "if you trust the file, save its weights alone: torch.save(model.state_dict(), FILE)"
 # Of a pickle of objects; weights lie outside of it.
 _MOST = 1 << 30
+# An archive may claim so many times its own size, once it claims more than this.
+_RATIO, _SMALL = 100, 1 << 26
 
 
 def read(path: Path) -> Any:
@@ -42,7 +44,7 @@ def read(path: Path) -> Any:
 
 def _read(path: Path) -> Any:
     with open(path, "rb") as stream:
-        if stream.read(2) == b"PK" and zipfile.is_zipfile(path):
+        if stream.read(2) == b"PK" and is_archive(path):
             return _Archive(path).read()
         stream.seek(0)
         return _read_old(stream, lambda offset, size: np.memmap(path, np.uint8, "r", offset, (size,)))
@@ -54,6 +56,9 @@ class _Archive:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._zip = zipfile.ZipFile(path)
+        claimed = sum(info.file_size for info in self._zip.infolist())
+        if claimed > max(_SMALL, _RATIO * path.stat().st_size):
+            raise RequestError(f"would unpack to {claimed} bytes, an insane size", path, RESAVE)
         names = [name for name in self._zip.namelist() if name == _PICKLE or name.endswith(f"/{_PICKLE}")]
         kind = kind_of(path)
         if kind is not None or len(names) != 1:

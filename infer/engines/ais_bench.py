@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import re
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, List
 
 from clip2om.infer.engines.ais_bench_help import Dialect, dialect_of, environment, find_python
 from clip2om.infer.engines.base import EngineMissingError
 from clip2om.infer.engines.tool import Stage, Tool
+from clip2om.pipeline.artifact import load_json
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.facts import versions
 
@@ -18,7 +19,7 @@ _RUN = "run"
 # The later generation takes no other characters in absolute paths, and refuses folders with more files.
 _REFUSED = re.compile(r"[^_A-Za-z0-9/.-]")
 _MOST_FILES = 100_000
-_CONSOLE = re.compile(r"NPU_compute_time \(ms\):.*?\bmean = ([\d.]+)")
+_CONSOLE = re.compile(r"NPU_compute_time \(ms\):.*?\bmean = (\d+(?:\.\d+)?)")
 
 
 class AisBenchEngine(Tool):
@@ -92,7 +93,7 @@ class AisBenchEngine(Tool):
         times: List[float] = []
         for path in sorted((stage.root / stage.results).rglob("*.json")):
             if path.name.endswith(("summary.json", "sumary.json")):
-                times.extend(_times(path))
+                times.extend(_times(path, stage.executions))
         if not times:
             means = [float(mean) for mean in _CONSOLE.findall(console)]
             times = means[-1:] * stage.executions
@@ -105,13 +106,18 @@ class AisBenchEngine(Tool):
         return dialect_of(python)
 
 
-def _times(summary: Path) -> Iterator[float]:
-    """Yield the milliseconds in a summary: a list of them, of [start, end] pairs, or mean and count alone."""
+def _times(summary: Path, executions: int) -> List[float]:
+    """Return the milliseconds in a summary: a list of them, of [start, end] pairs, or mean and count alone.
+
+    One that is damaged tells none.
+    """
     try:
-        content = json.loads(summary.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return
-    block: Dict[str, Any] = content.get("NPU_compute_time") or {}
-    listed: List[Any] = content.get("npu_compute_time_list") or [block.get("mean", 0.0)] * int(block.get("count", 0))
-    for entry in listed:
-        yield float(entry[1] - entry[0]) if isinstance(entry, (list, tuple)) else float(entry)
+        content = load_json(summary, "")
+        listed: List[Any] = content.get("npu_compute_time_list") or []
+        if not listed:
+            block: Dict[str, Any] = content.get("NPU_compute_time") or {}
+            listed = [block.get("mean", 0.0)] * min(int(block.get("count", 0)), executions)
+        found = [float(entry[1] - entry[0]) if isinstance(entry, (list, tuple)) else float(entry) for entry in listed]
+    except (RequestError, ValueError, TypeError, AttributeError, IndexError, KeyError, OverflowError):
+        return []
+    return found if all(0 <= time < math.inf for time in found) else []

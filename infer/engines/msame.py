@@ -11,7 +11,7 @@ from clip2om.infer.engines.tool import Stage, Tool
 from clip2om.pipeline.errors import RequestError
 
 _SUCCESS = "Execute sample success"
-_TIME = re.compile(r"Inference time: ([\d.eE+-]+)\s*ms")
+_TIME = re.compile(r"Inference time: (\d+(?:\.\d+)?(?:[eE][+-]?\d{1,2})?)\s*ms")
 
 
 class MsameEngine(Tool):

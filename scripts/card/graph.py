@@ -25,6 +25,8 @@ def describe(path: Path, console: Console) -> Draft:
         RequestError: no graph, or not one of video clips.
     """
     model = read(path)
+    if not model.graph.output:
+        raise RequestError("has no output", path, "check FROM")
     spec, output = input_of(model), spec_of(model.graph.output[0], "")
     if spec is None or len(spec.shape) not in (5, 6):
         axes = "no input" if spec is None else f"an input of {len(spec.shape)} axes ({'x'.join(map(str, spec.shape))})"

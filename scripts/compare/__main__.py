@@ -70,7 +70,7 @@ def _compare(args: argparse.Namespace) -> int:
     from clip2om.scripts.report.__main__ import require_libraries
 
     require_libraries()
-    from clip2om.pipeline.artifact import write_json, write_text
+    from clip2om.pipeline.artifact import clean_folder, write_json, write_text
     from clip2om.scripts.compare import page, show
     from clip2om.scripts.compare.comparison import compare, refusal
     from clip2om.scripts.pages.render import render
@@ -82,8 +82,10 @@ def _compare(args: argparse.Namespace) -> int:
     output = Path(args.output or _default(a, b))
     place = Place(_card(args.model or b.accuracy.origin.card, bool(args.model)), args.video_path, args.annotation_path)
     shown = page.page(a, b, found, place, args.strips)
-    write_json(output / "compare.json", "comparison", show.VERSION, show.payload(found))
-    write_text(output / "compare.html", render(shown))
+    content = render(shown)
+    with clean_folder(output):
+        write_json(output / "compare.json", "comparison", show.VERSION, show.payload(found))
+        write_text(output / "compare.html", content)
     for note in shown.content["notes"]:
         console.say(str(note))
     show.comparison(console, found)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from clip2om.pipeline.artifact import sha256_file
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.manifest import Manifest
 from clip2om.pipeline.typed import to_dict
@@ -79,18 +80,30 @@ def _bytes(a: Run, b: Run, size: int, console: Console) -> Check:
         return Check("tensors", UNKNOWN, Note("no_common_clip"))
     if not all(path.is_file() for path in {clips[key].path for clips in (mine, yours) for key in shared}):
         return Check("tensors", UNKNOWN, Note("batches_gone"))
+    if _altered([(mine[key], yours[key]) for key in shared]):
+        return Check("tensors", UNKNOWN, Note("batches_altered"))
     different: List[str] = []
     with console.progress(len(shared), "clips") as progress:
         for key in shared:
             left, right = mine[key], yours[key]
-            # A clip in the same slot of an equal file need not be read.
-            if (left.sha256, left.slot) != (right.sha256, right.slot) and _read(left, size) != _read(right, size):
+            if not _equal(left, right) and _read(left, size) != _read(right, size):
                 different.append(key[0])
             progress.advance()
     if not different:
         return Check("tensors", SAME, Note("same_bytes", {"clips": len(shared)}))
     values: Dict[str, object] = {"count": len(different), "clips": len(shared), "video": different[0]}
     return Check("tensors", DIFFERS, Note("bytes_differ", values), _versions(a.manifest, b.manifest))
+
+
+def _altered(pairs: Sequence[Tuple[_Clip, _Clip]]) -> bool:
+    """Tell whether a file that has to be read is not the one of its manifest: it is not what the run was fed."""
+    files = {(clip.path, clip.sha256) for pair in pairs if not _equal(*pair) for clip in pair}
+    return any(sha256_file(path) != digest for path, digest in sorted(files))
+
+
+def _equal(left: _Clip, right: _Clip) -> bool:
+    """Tell whether two clips are in the same slot of an equal file, and need not be read."""
+    return (left.sha256, left.slot) == (right.sha256, right.slot)
 
 
 def _versions(a: Optional[Manifest], b: Optional[Manifest]) -> List[Tuple[str, str, str]]:

@@ -48,6 +48,10 @@ TEXTS: Dict[str, Tuple[str, str]] = {
         "the fingerprints agree; the bytes cannot be compared, because not all batches of both runs are on disk",
         "指纹一致；字节无法比较，因为两次运行的批次不全在磁盘上",
     ),
+    "batches_altered": (
+        "the fingerprints agree; the bytes cannot be compared, because batches were altered since they were made",
+        "指纹一致；字节无法比较，因为批次在生成之后被改动过",
+    ),
     "stored_differently": (
         "the fingerprints agree; the bytes cannot be compared, because A stores {a} and B stores {b}",
         "指纹一致；字节无法比较，因为 A 存为 {a}，B 存为 {b}",

@@ -6,11 +6,14 @@ import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple, TypeVar
 
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.texts import read_lines
 
+T = TypeVar("T")
+# Of a number of seconds or classes.
+_DIGITS = 15
 _HMDB51_SUBSETS = {"0": None, "1": "training", "2": "validation"}
 _HMDB51_TODO = "give the folder of HMDB51's <label>_test_split<k>.txt files"
 _UCF101_TODO = "give the folder of UCF101's classInd.txt, trainlist0k.txt and testlist0k.txt"
@@ -145,19 +148,27 @@ def _rows(path: Path, labelled: bool) -> Iterator[Tuple[int, Dict[str, str]]]:
     """Yield (line number, row by column) of a CSV file with the columns that are needed."""
     lines = csv.DictReader(read_lines(path, _KINETICS_TODO))
     needed = [*(["label"] if labelled else []), "youtube_id", "time_start", "time_end"]
-    missing = [column for column in needed if column not in (lines.fieldnames or [])]
+    names = _guarded(lines, path, lambda: lines.fieldnames) or []
+    missing = [column for column in needed if column not in names]
     if missing:
-        found = ",".join(lines.fieldnames or []) or "nothing"
+        found = ",".join(names) or "nothing"
         raise RequestError(f"has no column {missing[0]!r}: its first line is {found!r}", path, _KINETICS_TODO)
-    for row in lines:
+    for row in iter(lambda: _guarded(lines, path, lambda: next(lines, None)), None):
         empty = next((column for column in needed if not row[column]), None)
         if empty is not None:
             raise RequestError(f"line {lines.line_num} has no {empty}", path)
         yield lines.line_num, row
 
 
+def _guarded(lines: "csv.DictReader[str]", path: Path, read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except csv.Error as error:  # a field of more than 128 kB, or a zero byte
+        raise RequestError(f"line {lines.line_num} is no line of a CSV file ({error})", path, _KINETICS_TODO) from None
+
+
 def _seconds(text: str, column: str, path: Path, line: int) -> str:
-    if not text.isdigit():
+    if not _is_number(text):
         raise RequestError(f"line {line}: {column} is {text!r}, expected whole seconds", path)
     return f"{int(text):06d}"
 
@@ -165,7 +176,7 @@ def _seconds(text: str, column: str, path: Path, line: int) -> str:
 def _ucf101_labels(path: Path) -> List[str]:
     numbered: Dict[int, str] = {}
     for line, words in _lines(path):
-        if len(words) != 2 or not words[0].isdigit():
+        if len(words) != 2 or not _is_number(words[0]):
             raise RequestError(f"line {line} is {' '.join(words)!r}, expected '<number> <class>'", path)
         numbered[int(words[0])] = words[1]
     if sorted(numbered) != list(range(1, len(numbered) + 1)):
@@ -177,6 +188,11 @@ def _lines(path: Path) -> Iterator[Tuple[int, Sequence[str]]]:
     """Yield (line number, words) of the lines that are not blank."""
     lines = read_lines(path, _UCF101_TODO)
     return ((number, line.split()) for number, line in enumerate(lines, start=1) if line.strip())
+
+
+def _is_number(text: str) -> bool:
+    """True for decimal digits, few enough for what counts seconds or classes."""
+    return text.isascii() and text.isdigit() and len(text) <= _DIGITS
 
 
 def _plain(file: str, path: Path, line: int) -> str:

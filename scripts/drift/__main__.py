@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _drift(args: argparse.Namespace) -> int:
     from clip2om.pipeline import cards
-    from clip2om.pipeline.artifact import write_json
+    from clip2om.pipeline.artifact import clean_folder, write_json
     from clip2om.pipeline.errors import ShortfallError
     from clip2om.pipeline.places import build_folder
     from clip2om.pipeline.tensor import check_feed
@@ -77,7 +77,8 @@ def _drift(args: argparse.Namespace) -> int:
     drift, limits = Drift(layers, unmatched), Limits(args.min_cosine, args.max_relative)
     output = Path(args.output or build / "drift")
     record = {"card": card.name, "graph": str(reference.path), "against": args.against, "clips": clips}
-    write_json(output / "drift.json", "drift", VERSION, {**record, "limits": asdict(limits), **asdict(drift)})
+    with clean_folder(output):
+        write_json(output / "drift.json", "drift", VERSION, {**record, "limits": asdict(limits), **asdict(drift)})
     _show(drift, limits, args.top, console)
     console.result(f"wrote {output / 'drift.json'}")
     _write_page(card.name, args.against, clips, drift, limits, output / "drift.html", console)
@@ -94,7 +95,7 @@ def _drift(args: argparse.Namespace) -> int:
 def _write_page(
     card: str, against: str, clips: int, drift: Drift, limits: Limits, path: Path, console: Console
 ) -> None:
-    from clip2om.pipeline.artifact import write_text
+    from clip2om.pipeline.artifact import clean_folder, write_text
     from clip2om.pipeline.errors import RequestError
     from clip2om.scripts.report.__main__ import require_libraries
 
@@ -106,7 +107,9 @@ def _write_page(
     from clip2om.scripts.drift.page import drift_page
     from clip2om.scripts.pages.render import render
 
-    write_text(path, render(drift_page(card, against, clips, drift, limits)))
+    content = render(drift_page(card, against, clips, drift, limits))
+    with clean_folder(path.parent):
+        write_text(path, content)
     console.result(f"wrote {path}")
 
 
@@ -127,8 +130,8 @@ def _graph(folder: Path) -> GraphRecord:
 
 def _feed(folder: Path, number: int) -> Feed:
     """Return the ``number``-th batch of a folder, counted from 1."""
-    import numpy as np
-
+    from clip2om.infer.groups import Group
+    from clip2om.infer.reader import BatchReader
     from clip2om.pipeline.errors import RequestError
     from clip2om.pipeline.manifest import read_manifest
     from clip2om.scripts.drift.figures import Feed
@@ -137,12 +140,9 @@ def _feed(folder: Path, number: int) -> Feed:
     if number > len(manifest.files):
         raise RequestError(f"there are {len(manifest.files)} batch files, not {number}", folder, "pass another --file")
     file = manifest.files[number - 1]
-    path = folder / file.name
-    values = np.fromfile(path, manifest.tensor.dtype)
-    if values.nbytes != manifest.tensor.nbytes:
-        raise RequestError(f"holds {values.nbytes} bytes, expected {manifest.tensor.nbytes}", path, "preprocess again")
+    values = BatchReader(folder, manifest.tensor, manifest.tensor).read(Group((file,), manifest.tensor.clips))
     items = -(-file.clips // manifest.tensor.clips_per_item)
-    return Feed(manifest.tensor, values.reshape(manifest.tensor.shape), items)
+    return Feed(manifest.tensor, values, items)
 
 
 def _show(drift: Drift, limits: Limits, top: int, console: Console) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
@@ -42,10 +43,12 @@ class OnnxGraph:
 
         try:
             self._model = onnx.load(str(path))
+            self.layers = _layers(onnx, self._model, batch)
+        except MemoryError:
+            raise
         except Exception as error:  # the library's DecodeError lies in different modules from release to release
             raise RequestError(f"is no ONNX graph ({last_line(error)})", path) from None
         self.path = path
-        self.layers = _layers(onnx, self._model, batch)
         self._own = {value.name for value in self._model.graph.output}
 
     def names(self) -> List[str]:
@@ -96,5 +99,5 @@ def _sizes(onnx: Any, model: Any, batch: int) -> Dict[str, int]:
     sizes = {}
     for value in (*inferred.value_info, *inferred.output):
         extents = [dim.dim_value or batch for dim in value.type.tensor_type.shape.dim]
-        sizes[value.name] = 4 * int(np.prod(extents, dtype=np.int64))
+        sizes[value.name] = 4 * math.prod(extents)
     return sizes

@@ -8,6 +8,7 @@ Never tried on files of a real NPU: the tests write files of this format.
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 
+from clip2om.pipeline.arrays import NoArrayError, load_npy
 from clip2om.pipeline.errors import RequestError
 
 # {op_type}.{op_name}.{numbers ...}, and behind it what msaccucmp.py adds: .output.{index}[.{shape}].npy
@@ -77,8 +79,8 @@ def read_dumps(folder: Path) -> List[DumpedTensor]:
 
 def _read_npy(path: Path) -> np.ndarray:
     try:
-        return np.load(path, allow_pickle=False).astype(np.float32)
-    except (ValueError, OSError) as error:
+        return load_npy(path).astype(np.float32)
+    except (NoArrayError, ValueError, TypeError, OSError) as error:
         raise RequestError(f"is not a NumPy file ({error})", path) from None
 
 
@@ -115,12 +117,13 @@ def _header(data: bytes, path: Path) -> Tuple[Any, int]:
 def _values(tensor: Any, data: bytes, path: Path) -> np.ndarray:
     shape = tuple(tensor.shape.dim)
     if tensor.data_type == _BFLOAT16:
-        flat = (np.frombuffer(data, np.uint16).astype(np.uint32) << 16).view(np.float32)
+        flat = (np.frombuffer(data[: len(data) // 2 * 2], np.uint16).astype(np.uint32) << 16).view(np.float32)
     elif tensor.data_type in _DTYPES:
-        flat = np.frombuffer(data, _DTYPES[tensor.data_type]).astype(np.float32)
+        dtype = np.dtype(_DTYPES[tensor.data_type])
+        flat = np.frombuffer(data[: len(data) // dtype.itemsize * dtype.itemsize], dtype).astype(np.float32)
     else:
         raise RequestError(f"holds data type {tensor.data_type}, which this reader does not know", path)
-    if flat.size != int(np.prod(shape)):
+    if flat.size != math.prod(shape):
         raise RequestError(f"holds {flat.size} values for shape {list(shape)}", path)
     return _channels_first(flat.reshape(shape), tensor.format, path)
 

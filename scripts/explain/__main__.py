@@ -15,6 +15,8 @@ from clip2om.pipeline.ascend_codes import Meaning, Text, codes_in, find, words_w
 from clip2om.pipeline.command import Parser, run
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.opening import read_regular
+from clip2om.pipeline.texts import MOST_BYTES
 
 _EXAMPLE = "python -m scripts.explain E10016 107002\n  atc ... 2>&1 | python -m scripts.explain --log -"
 _HEADS = (Text("meaning", "含义"), Text("cause", "可能原因"), Text("try", "建议"))
@@ -87,7 +89,7 @@ def _codes(args: argparse.Namespace, text: str) -> List[str]:
 def _log(name: str) -> str:
     if name == "-":
         return sys.stdin.read()
-    return Path(name).read_text(encoding="utf-8", errors="replace")
+    return read_regular(Path(name), MOST_BYTES).decode("utf-8", "replace")
 
 
 def _show(meaning: Meaning, code: str, language: str, console: Console) -> None:

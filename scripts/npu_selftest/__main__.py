@@ -181,7 +181,7 @@ def _report(
     runs: List[Figures],
     console: Console,
 ) -> None:
-    from clip2om.pipeline.artifact import write_json, write_text
+    from clip2om.pipeline.artifact import clean_folder, write_json, write_text
     from clip2om.scripts.doctor.__main__ import here
 
     host = here()
@@ -195,8 +195,9 @@ def _report(
         "runs": [dataclasses.asdict(found) for found in runs],
     }
     record = output.with_name(f"{output.name}.json")
-    write_json(record, "npu-selftest", VERSION, payload)
-    write_text(output.with_name(f"{output.name}.txt"), text)
+    with clean_folder(output.parent):
+        write_json(record, "npu-selftest", VERSION, payload)
+        write_text(output.with_name(f"{output.name}.txt"), text)
     for line in text.splitlines():
         console.result(line)
     console.result()

@@ -15,6 +15,7 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
+from clip2om.pipeline.console import visible
 from clip2om.scripts.pages.charts import Spec
 from clip2om.scripts.pages.texts import TEXTS, Text, say
 
@@ -40,13 +41,17 @@ class Page:
 
 
 def render(page: Page) -> str:
-    """Return the page; everything that is not ours is escaped, in the text and in the data of the charts."""
+    """Return the page; everything that is not ours is escaped, in the text and in the data of the charts.
+
+    What turns the direction of writing, or commands a terminal that the text is copied to, is spelled out.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "ensure_ascii": False, "separators": (",", ":")}
     environment.globals["say"] = say
@@ -58,9 +63,29 @@ def render(page: Page) -> str:
         style=Markup((_HERE / "static" / "page.css").read_text(encoding="utf-8")),
         scripts=[Markup(text) for text in scripts],
         policy=_policy(scripts),
-        data={"charts": page.charts, "texts": _texts(page), "title": [page.title.en, page.title.zh]},
+        data={
+            "charts": _shown_within(page.charts),
+            "texts": _texts(page),
+            "title": _shown_within([page.title.en, page.title.zh]),
+        },
         has=set(page.charts),
     )
+
+
+def _shown(value: Any) -> Any:
+    """Return a text with its control characters spelled out; what is markup already is left as it is."""
+    if isinstance(value, Text):
+        return Text(visible(value.en), visible(value.zh))
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _shown_within(value: Any) -> Any:
+    """Return a value of JSON whose texts are shown so."""
+    if isinstance(value, dict):
+        return {_shown(key): _shown_within(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_shown_within(item) for item in value]
+    return _shown(value)
 
 
 def _policy(scripts: List[str]) -> str:

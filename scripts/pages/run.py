@@ -20,6 +20,8 @@ from clip2om.postprocess.results import ACCURACY, SCORES
 from clip2om.postprocess.scores import Origin, Scores, judged_by
 
 _TODO = "run make accuracy, or python -m postprocess"
+# Of accuracy.json, what the scores beside it must give again.
+_COUNTED = ("video", "clip", "mean_class", "per_class")
 # Softmax in float16 sums to one within a few thousandths.
 _SUM_TOLERANCE = 0.01
 
@@ -125,7 +127,7 @@ def load(folders: Folders, annotation: Optional[str] = None) -> Run:
     accuracy = from_dict(Accuracy, read_json(path, "accuracy", VERSION, _TODO), path)
     scores = _scores(folders.results / SCORES, accuracy, annotation)
     outcome = count(scores, accuracy.rules)
-    if outcome.accuracy.video != accuracy.video:
+    if any(getattr(outcome.accuracy, name) != getattr(accuracy, name) for name in _COUNTED):
         raise RequestError(f"is not of the scores in {SCORES} beside it", path, _TODO)
     notes: List[Note] = []
     lost = int((~np.isfinite(outcome.means)).any(axis=1).sum())

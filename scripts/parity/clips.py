@@ -8,18 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import List, Optional
 
-from clip2om.pipeline.artifact import folder_lock
+from clip2om.infer.reader import verify_file
+from clip2om.pipeline.artifact import folder_lock, sha256_file
 from clip2om.pipeline.errors import RequestError
-from clip2om.pipeline.manifest import FILE_NAME, Manifest, Video, read_manifest, write_manifest
+from clip2om.pipeline.manifest import FILE_NAME, BatchFile, Manifest, Video, read_manifest, write_manifest
 
 
 def first_clips(batches: Path, output: Path, count: int) -> Manifest:
     """Link the first batch files that hold ``count`` clips into ``output``, with a manifest of what they hold.
 
-    The folder is left as it is where its manifest says so already.
+    The folder is left as it is where its manifest and its files say so already: a link of before the batches were made
+    anew leads to what was there then.
 
     Raises:
-        RequestError: ``batches`` has no manifest, no batch, or lacks a file; ``output`` is the same folder.
+        RequestError: ``batches`` has no manifest, no batch, or lacks a file, or one is not the manifest's; ``output``
+            is the same folder.
     """
     if output.resolve() == batches.resolve():
         raise RequestError("is the folder of the batches", output, "choose another --output")
@@ -29,7 +32,7 @@ def first_clips(batches: Path, output: Path, count: int) -> Manifest:
     wanted = subset(whole, count)
     with folder_lock(output):
         former = _former(output)
-        if former == wanted and all((output / file.name).is_file() for file in wanted.files):
+        if former == wanted and all(_is_whole(output / file.name, file) for file in wanted.files):
             return wanted
         (output / FILE_NAME).unlink(missing_ok=True)
         for file in former.files if former else ():
@@ -37,6 +40,7 @@ def first_clips(batches: Path, output: Path, count: int) -> Manifest:
                 (output / file.name).unlink(missing_ok=True)
         for file in wanted.files:
             _link(batches / file.name, output / file.name)
+            verify_file(output / file.name, file)
         write_manifest(output, wanted)
     return wanted
 
@@ -62,6 +66,10 @@ def _former(output: Path) -> Optional[Manifest]:
 def _cut(video: Video, files: int) -> Video:
     kept = [clip for clip in video.clips if clip[0] < files]
     return replace(video, clips=kept, dropped_clips=video.dropped_clips + len(video.clips) - len(kept))
+
+
+def _is_whole(path: Path, file: BatchFile) -> bool:
+    return path.is_file() and sha256_file(path) == file.sha256
 
 
 def _link(source: Path, target: Path) -> None:

@@ -8,7 +8,7 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
-from clip2om.pipeline.artifact import json_text, sha256_file, write_if_changed
+from clip2om.pipeline.artifact import clean_folder, json_text, sha256_file, write_if_changed
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.dead import WORDS, is_dead
 from clip2om.pipeline.errors import RequestError, ShortfallError
@@ -199,7 +199,8 @@ def limits_for(precision: str, wanted: Wanted) -> Limits:
 
 def write(path: Path, report: Report) -> None:
     """Write the report, unless it is there already."""
-    write_if_changed(path, json_text("parity", VERSION, to_dict(report)).encode("utf-8"))
+    with clean_folder(path.parent):
+        write_if_changed(path, json_text("parity", VERSION, to_dict(report)).encode("utf-8"))
 
 
 def show(report: Report, console: Console) -> None:

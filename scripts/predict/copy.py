@@ -11,7 +11,7 @@ from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 from PIL import Image, ImageDraw, ImageFont
 
-from clip2om.pipeline.artifact import replacing
+from clip2om.pipeline.artifact import clean_folder, replacing
 from clip2om.pipeline.errors import RequestError
 from clip2om.preprocess.containers import import_av
 from clip2om.preprocess.frames import as_image
@@ -59,7 +59,7 @@ class Copies:
         """
         for prediction, target in zip(predictions, self.targets):
             if prediction.clips:
-                with replacing(target) as temporary:
+                with clean_folder(target.parent), replacing(target) as temporary:
                     _write(prediction, temporary, list(_captions(prediction, self.labels, self.activation)), self.font)
                 yield target
 

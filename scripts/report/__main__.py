@@ -62,7 +62,7 @@ def require_libraries() -> None:
 def _report(args: argparse.Namespace) -> int:
     require_libraries()
     from clip2om.pipeline import cards
-    from clip2om.pipeline.artifact import write_if_changed
+    from clip2om.pipeline.artifact import clean_folder, write_if_changed
     from clip2om.pipeline.places import build_folder
     from clip2om.scripts.pages.render import render
     from clip2om.scripts.pages.run import find_results, folders_of, load
@@ -81,7 +81,9 @@ def _report(args: argparse.Namespace) -> int:
     for note in page.content["notes"]:
         console.say(str(note))
     output = Path(args.output or results / "report.html")
-    write_if_changed(output, render(page).encode("utf-8"))
+    content = render(page).encode("utf-8")
+    with clean_folder(output.parent):
+        write_if_changed(output, content)
     console.result(f"report: {output} ({size(output.stat().st_size)})")
     return 0
 

@@ -59,9 +59,10 @@ class Feeder:
         self.workers = workers
         self._ring = Ring(plan.tensor, _depth(plan, workers, in_flight))
         # spawn: a fork of a process with an engine's threads can deadlock.
-        self._pool = ProcessPoolExecutor(
-            workers, get_context("spawn"), initializer=begin, initargs=(self._ring.mailbox,)
-        )
+        with deaf_children():
+            self._pool = ProcessPoolExecutor(
+                workers, get_context("spawn"), initializer=begin, initargs=(self._ring.mailbox,)
+            )
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Feeder]:

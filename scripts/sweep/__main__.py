@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 def _sweep(args: argparse.Namespace) -> int:
     from clip2om.infer.engines.base import Options
     from clip2om.pipeline import cards, facts, soc
-    from clip2om.pipeline.artifact import folder_lock
+    from clip2om.pipeline.artifact import folder_lock, remove_partials
     from clip2om.pipeline.places import build_folder
     from clip2om.scripts.sweep import report as sweep_report
 
@@ -70,6 +70,7 @@ def _sweep(args: argparse.Namespace) -> int:
     output = Path(args.output or home / "sweep" / target)
     options = Options(args.precision, args.streams, args.requests, args.devices)
     with folder_lock(output):
+        remove_partials(output)
         jobs, failed = _prepare(args, card, target, Path(args.compiled or home / "compiled"), output)
         if not jobs:
             raise RequestError("no batch size can be measured", output, "the lines above say why")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import resource
+import shutil
 import signal
 import time
 from collections import Counter
@@ -16,6 +19,8 @@ from tests.hostile.mutations import damaged
 from tests.hostile.readers import Reader, readers
 
 HANG_S = 20
+# That a reader may take of its files, none of which has more than some hundred kilobytes, in bytes of address space.
+MEMORY = 1 << 30
 _LONGEST_LINE = 4000
 
 
@@ -74,8 +79,8 @@ def _one(name: str, reader: Reader, place: Path, cases: int, seed: int, keep: Op
                 (keep / f"{name.replace(' ', '_')}-{seed}-{number}-{reader.file}").write_bytes(content)
     if _listing(place.parent, place) != outside:
         figures.failures.append(f"{name} {seed} changed something outside its folder")
-    for path in place.iterdir():
-        path.unlink()
+    shutil.rmtree(place)
+    place.mkdir()
     return figures
 
 
@@ -90,11 +95,14 @@ def _try(reader: Reader, place: Path, figures: Figures) -> str:
     begin = time.monotonic()
     signal.alarm(HANG_S)
     try:
-        reader.read(place)
+        with bounded_memory():
+            reader.read(place)
     except (RequestError, BadVideoError) as error:
         line = error.line() if isinstance(error, RequestError) else str(error)
         figures.refused += 1
         return "" if "\n" not in line and len(line) < _LONGEST_LINE else "a refusal of several lines, or endless"
+    except MemoryError:
+        return f"took more than {MEMORY >> 20} MiB"
     except HungError:
         figures.hangs += 1
         return f"took more than {HANG_S} s"
@@ -108,6 +116,23 @@ def _try(reader: Reader, place: Path, figures: Figures) -> str:
         signal.alarm(0)
     figures.accepted += 1
     return "" if time.monotonic() - begin < HANG_S else f"took more than {HANG_S} s"
+
+
+@contextlib.contextmanager
+def bounded_memory() -> Iterator[None]:
+    """Let this process take :data:`MEMORY` bytes more than it has; where the system does not say what it has, any."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except OSError:
+        yield
+        return
+    most = pages * resource.getpagesize() + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _hung(*_: object) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Every reader of foreign bytes that needs no framework of deep learning, with a good file to begin with."""
+"""Every reader of our own files and of datasets, and :mod:`tests.hostile.foreign`'s, with a good file to begin with."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ class Reader:
 
 def readers(folder: Path) -> Dict[str, Reader]:
     """Return the readers by name; ``folder`` is for what they need beside the damaged file."""
-    return {**_records(folder), **_texts(folder), **_arrays(folder), **_pictures(), **_videos()}
+    from tests.hostile.foreign import foreign
+
+    return {**_records(folder), **_texts(folder), **_arrays(folder), **_pictures(), **_videos(), **foreign(folder)}
 
 
 def _records(folder: Path) -> Dict[str, Reader]:

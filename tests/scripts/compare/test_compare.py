@@ -12,6 +12,7 @@ from typing import Tuple
 import numpy as np
 import pytest
 
+from clip2om.pipeline.artifact import sha256_file
 from clip2om.pipeline.manifest import read_manifest, write_manifest
 from clip2om.postprocess.accuracy import Rules
 from clip2om.postprocess.scores import Absent
@@ -217,7 +218,7 @@ def test_the_same_bytes_in_another_order_are_the_same(case: Case, capsys: pytest
     data, size = path.read_bytes(), manifest.tensor.nbytes // 10
     path.write_bytes(data[size : 2 * size] + data[:size] + data[2 * size :])
     first = replace(manifest.videos[0], clips=[(0, 1, 1, 4), (0, 0, 5, 8)])
-    files = [replace(manifest.files[0], sha256="9" * 64), *manifest.files[1:]]
+    files = [replace(manifest.files[0], sha256=sha256_file(path)), *manifest.files[1:]]
     write_manifest(batches, replace(manifest, videos=[first, *manifest.videos[1:]], files=files))
     _adopt(b)
     assert run(case, a, b) == 0
@@ -226,8 +227,6 @@ def test_the_same_bytes_in_another_order_are_the_same(case: Case, capsys: pytest
 
 def _adopt(results: Path) -> None:
     """Let accuracy.json and summary.json be of the manifest that is there."""
-    from clip2om.pipeline.artifact import sha256_file
-
     build = results.parent.parent
     digest = sha256_file(build / "batches" / "manifest.json")
     for path, keys in ((results / "accuracy.json", ("origin",)), (build / "scores" / "cpu-b10" / "summary.json", ())):
