@@ -16,7 +16,6 @@ _MOST = 1 << 16
 _MOST_VALUES = 1 << 33
 _CHOICES = {
     "model.framework": ("pytorch", "tensorflow", "paddle", "mindspore", "onnx"),
-    "model.shortcut": ("A", "B"),
     "input.dtype": DTYPES,
     "clips.sampler": ("windows", "uniform", "consecutive", "spread"),
     "clips.start": ("first", "center", "even", "random"),
