@@ -91,6 +91,8 @@ def export(args: argparse.Namespace) -> int:
     console = Console("export", args.quiet)
     card = cards.load(args.model, args.set)
     framework = FRAMEWORKS[card.model.framework]
+    if card.old_entries:
+        console.say(f"{card.path}: {', '.join(card.old_entries)} in [model] belong into [model.arguments] now")
     if args.graph_file and not framework.adopts:
         raise RequestError(
             f"card {card.name} is of {card.model.framework}, --graph-file is for graphs that are there already",

@@ -235,7 +235,9 @@ def _warn(record: GraphRecord, request: ExportRequest, graph: Path, scorer: Scor
             request.checkpoint_sha256 != record.checkpoint_sha256
         ),
         f"{graph} was exported with other entries of card {card.name}": request.digest() != record.card_digest,
-        "model.dropout leaves dropout active in the graph: it gives other scores at every run": card.model.dropout,
+        "model.arguments.dropout leaves dropout active in the graph: it gives other scores at every run": bool(
+            card.model.arguments.get("dropout")
+        ),
     }
     for reason, holds in reasons.items():
         if holds:

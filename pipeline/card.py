@@ -22,12 +22,9 @@ from clip2om.pipeline.typed import later, to_dict
 class Model:
     """What the network is, where its trained weights are expected and where they come from.
 
-    ``network`` is a family of the project, or code: ``torchvision.models.video:r3d_18``, ``my_net.py:build``. That is
-    called with ``arguments``; of what it gives, ``output`` names the scores where they are not all of it.
-
-    The keys after ``origin`` are parameters of the network families. ``same_padding`` pads the last poolings at the end
-    only, as MindSpore and TensorFlow do, where PyTorch and Paddle pad both ends; ``dropout`` leaves dropout active in
-    the graph, as the published c3d_tf conversion does; ``stem_width`` 0 is the family's own.
+    ``network`` is a family of the project, or code: ``torchvision.models.video:r3d_18``, ``my_net.py:build``. Both are
+    made with ``arguments``, which a family declares, types and defaults where it is; of what code gives, ``output``
+    names the scores where they are not all of it.
     """
 
     framework: str
@@ -35,17 +32,6 @@ class Model:
     classes: int
     checkpoint: str = ""
     origin: str = ""
-    depth: int = 50
-    shortcut: str = "B"
-    widen_factor: float = 1.0
-    conv1_t_size: int = 7
-    conv1_t_stride: int = 1
-    no_max_pool: bool = False
-    wide_resnet_k: int = 2
-    cardinality: int = 32
-    stem_width: int = 0
-    same_padding: bool = False
-    dropout: bool = False
     arguments: Dict[str, Any] = field(default_factory=dict)
     output: str = ""
 
@@ -208,7 +194,10 @@ class Published:
 
 @dataclass(frozen=True)
 class Card:
-    """A model card; ``name`` is the file's stem, ``path`` the file it was read from."""
+    """A model card; ``name`` is the file's stem, ``path`` the file it was read from.
+
+    ``old_entries`` are arguments of the network that were written into ``[model]``, where they stood before.
+    """
 
     model: Model
     input: Input
@@ -222,6 +211,7 @@ class Card:
     published: List[Published] = field(default_factory=list)
     name: str = ""
     path: str = ""
+    old_entries: Tuple[str, ...] = ()
 
     def digest(self, *sections: str) -> str:
         """Return the SHA-256 of the named sections: what a stage depends on and nothing else."""

@@ -17,7 +17,6 @@ _MOST = 1 << 16
 _MOST_VALUES = 1 << 33
 _CHOICES = {
     "model.framework": ("pytorch", "tensorflow", "paddle", "mindspore", "onnx"),
-    "model.shortcut": ("A", "B"),
     "input.dtype": DTYPES,
     "clips.sampler": SAMPLERS,
     "clips.beyond": ("", *BEYOND),

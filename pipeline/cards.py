@@ -6,11 +6,10 @@ An unknown key or a wrong type is an error that names the file, the key and what
 from __future__ import annotations
 
 import sys
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Sequence, Tuple
 
-from clip2om.pipeline.card import Card, Model
+from clip2om.pipeline.card import Card
 from clip2om.pipeline.card_check import check
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.places import CARDS
@@ -19,8 +18,20 @@ from clip2om.pipeline.typed import from_dict
 
 # A hundred times the longest card.
 _MOST_BYTES = 1 << 20
-# Entries of [model] that are not parameters of a network.
-_NO_ARGUMENTS = {"framework", "network", "classes", "checkpoint", "origin", "arguments", "output"}
+# Arguments of networks that cards wrote into [model] before [model.arguments] was there.
+_OLD_ARGUMENTS = (
+    "depth",
+    "shortcut",
+    "widen_factor",
+    "conv1_t_size",
+    "conv1_t_stride",
+    "no_max_pool",
+    "wide_resnet_k",
+    "cardinality",
+    "stem_width",
+    "same_padding",
+    "dropout",
+)
 
 
 def available() -> List[str]:
@@ -42,37 +53,39 @@ def load(model: str, overrides: Sequence[str] = ()) -> Card:
     if not path.is_file():
         raise RequestError(f"no model card called {model!r}", path.parent, f"choose one of: {', '.join(available())}")
     data = _parse(read_text(path, "save it as UTF-8", _MOST_BYTES), path)
-    for key in ("name", "path"):
+    for key in ("name", "path", "old_entries"):
         if key in data:
-            raise RequestError(f"key {key!r} is derived from the file name and may not be written", path)
+            raise RequestError(f"key {key!r} is derived from the file and may not be written", path)
+    old = _move_old_arguments(data, path)
     for override in overrides:
         _override(data, override)
     model_table = data.get("model")
     if isinstance(model_table, dict) and model_table.get("framework") == "onnx":
         # A graph is whatever network it is.
         model_table.setdefault("network", "graph")
-    _spread_arguments(data, path)
-    card = from_dict(Card, {**data, "name": path.stem, "path": str(path)}, path)
+    card = from_dict(Card, {**data, "name": path.stem, "path": str(path), "old_entries": list(old)}, path)
     check(card)
     return card
 
 
-def _spread_arguments(data: Dict[str, Any], path: Path) -> None:
-    """Take ``[model.arguments]`` of a family of the project for the entries of ``[model]`` that they are.
+def _move_old_arguments(data: Dict[str, Any], path: Path) -> Tuple[str, ...]:
+    """Move what an old card has in ``[model]`` to ``[model.arguments]`` and return its names.
 
     Raises:
-        RequestError: one that no family has, or one that is given twice.
+        RequestError: one that is given in both places, or arguments that are no table.
     """
     model = data.get("model")
-    arguments = model.get("arguments") if isinstance(model, dict) else None
-    if not isinstance(model, dict) or not isinstance(arguments, dict) or ":" in str(model.get("network")):
-        return
-    known = sorted({field.name for field in fields(Model)} - _NO_ARGUMENTS)
-    for key, value in arguments.items():
-        if key not in known:
-            raise RequestError(f"unknown key 'model.arguments.{key}'", path, f"expected one of: {', '.join(known)}")
-        model[key] = value
-    del model["arguments"]
+    old = tuple(key for key in _OLD_ARGUMENTS if isinstance(model, dict) and key in model)
+    if not isinstance(model, dict) or not old:
+        return ()
+    arguments = model.setdefault("arguments", {})
+    if not isinstance(arguments, dict):
+        raise RequestError("model.arguments is no table", path)
+    for key in old:
+        if key in arguments and arguments[key] != model[key]:
+            raise RequestError(f"model.{key} and model.arguments.{key} differ", path, "keep model.arguments")
+        arguments[key] = model.pop(key)
+    return old
 
 
 def _parse(text: str, where: object) -> Dict[str, Any]:
@@ -95,13 +108,16 @@ def _override(data: Dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     section, dot, name = key.strip().partition(".")
     if not (equals and dot and section and name):
-        raise RequestError(f"{override!r} is not section.key=value", "--set", "for example --set model.depth=18")
+        raise RequestError(f"{override!r} is not section.key=value", "--set", "for example --set clips.count=5")
     try:
         value = _parse(f"value = {text.strip()}", "--set")["value"]
     except RequestError:
         value = text.strip()
     table = data
     *inner, last = name.split(".") if section == "model" else [name]
+    if section == "model" and name in _OLD_ARGUMENTS:
+        # The short form of an argument.
+        inner = ["arguments"]
     for part in (section, *inner):
         table = table.setdefault(part, {})
         if not isinstance(table, dict):

@@ -10,6 +10,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn
 
 from clip2om.export.mindspore.names import is_training_state
+from clip2om.export.mindspore.networks import options_of
 from clip2om.export.mindspore.recognition import describe, differences
 from clip2om.export.mindspore.walk import check_content
 from clip2om.export.weights import safetensors
@@ -127,14 +128,14 @@ def _explain(path: Path, head: bytes, size: int, error: Exception) -> RequestErr
 
 def _misfit(shapes: Mapping[str, tuple], problems: list, path: Path, card: Card) -> RequestError:
     model = card.model
-    asked = f"card {card.name} ({model.network} of depth {model.depth}, {model.classes} classes)"
+    asked = f"card {card.name} ({model.network} of depth {options_of(card).depth}, {model.classes} classes)"
     seems = describe(shapes)
     todo = "check --checkpoint and --model"
     if any(".running_mean" in name for name in shapes):
         todo = "its names are PyTorch's: make checkpoint FROM=FILE.pth TO=FILE.ckpt MODEL=CARD"
     elif seems is not None and seems.network != model.network:
         todo = f"choose a card of {seems.network}"
-    elif seems is not None and seems.shortcut == "B" and seems.depth and seems.changes(model):
-        todo = "use " + " ".join(f"--set {change}" for change in seems.changes(model))
+    elif seems is not None and seems.shortcut == "B" and seems.depth and seems.changes(options_of(card)):
+        todo = "use " + " ".join(f"--set {change}" for change in seems.changes(options_of(card)))
     kind = f"it seems to be {seems}" if seems else "it is neither resnet3d nor r2plus1d"
     return RequestError(f"does not fit {asked}; {'; '.join(problems)}; {kind}", path, todo)

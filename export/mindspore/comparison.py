@@ -20,6 +20,7 @@ from mindspore.train import mind_ir_pb2
 from clip2om.export import onnx_graph, parity
 from clip2om.export.mindspore.deployed import Deployed
 from clip2om.export.mindspore.graph_files import write_graph
+from clip2om.export.mindspore.networks import options_of
 from clip2om.export.request import ExportRequest
 from clip2om.pipeline.errors import ShortfallError
 from clip2om.pipeline.records import Parity
@@ -78,7 +79,7 @@ def reduced(request: ExportRequest) -> TensorSpec:
 
     Every axis keeps its remainder by the stem's stride times two, so that the max pooling behind it pads the same.
     """
-    strides = (request.card.model.conv1_t_stride, 2, 2)
+    strides = (getattr(options_of(request.card), "conv1_t_stride", 1), 2, 2)
     full = request.input.shape[2:]
     sizes = tuple(
         min(size, least + (size - least) % (2 * stride)) for size, least, stride in zip(full, _SMALLEST, strides)

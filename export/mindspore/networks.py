@@ -2,20 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any, Callable, Dict
+
 from mindspore import nn
 
-from clip2om.export.entries import check_entries
+from clip2om.export.entries import check_entries, read_options
 from clip2om.export.mindspore.r2plus1d import R2Plus1d
 from clip2om.export.mindspore.recognition import R2PLUS1D, R2PLUS1D_DEPTHS, RESNET3D, RESNET3D_DEPTHS
 from clip2om.export.mindspore.resnet3d import ResNet3d
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError
 
-_BOTH = frozenset({"depth", "shortcut", "widen_factor"})
-_TAKES = {
-    RESNET3D: _BOTH | {"conv1_t_size", "conv1_t_stride", "no_max_pool", "same_padding"},
-    R2PLUS1D: _BOTH,
-}
+
+@dataclass(frozen=True)
+class R2Plus1dOptions:
+    """Depth, and the factor of all widths; there are shortcuts of type B alone."""
+
+    classes: int
+    depth: int = 34
+    shortcut: str = "B"
+    widen_factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class ResNet3dOptions:
+    """Those of the stem beside; poolings pad at the end only in any case, which ``same_padding`` says elsewhere."""
+
+    classes: int
+    depth: int = 50
+    shortcut: str = "B"
+    widen_factor: float = 1.0
+    conv1_t_size: int = 7
+    conv1_t_stride: int = 1
+    no_max_pool: bool = False
+    same_padding: bool = False
+
+
+_OPTIONS = {RESNET3D: ResNet3dOptions, R2PLUS1D: R2Plus1dOptions}
+
+
+def options_of(card: Card) -> Any:
+    """Return the options of the card's network.
+
+    Raises:
+        RequestError: one that it does not take, or of another type.
+    """
+    return read_options(_OPTIONS[card.model.network], card.model, f"MindSpore's {card.model.network}", card.path)
 
 
 def build_network(card: Card) -> nn.Cell:
@@ -26,7 +59,7 @@ def build_network(card: Card) -> nn.Cell:
     Raises:
         RequestError: no such network, a parameter it does not take, or an input layout other than NCTHW.
     """
-    families = {RESNET3D: _resnet3d, R2PLUS1D: _r2plus1d}
+    families: Dict[str, Callable[[Any, Card], nn.Cell]] = {RESNET3D: _resnet3d, R2PLUS1D: _r2plus1d}
     model = card.model
     if model.network not in families:
         raise RequestError(
@@ -34,43 +67,45 @@ def build_network(card: Card) -> nn.Cell:
         )
     if card.input.layout != "NCTHW":
         raise RequestError(f"input.layout is {card.input.layout!r}, MindSpore's networks take NCTHW", card.path)
-    check_entries(card, _TAKES[model.network], f"MindSpore's {model.network}")
-    if model.shortcut != "B":
-        raise RequestError(f"model.shortcut is {model.shortcut!r}, MindSpore's networks have B", card.path)
-    if int(64 * model.widen_factor) < 1 or (model.network == R2PLUS1D and int(45 * model.widen_factor) < 1):
+    check_entries(card)
+    options = options_of(card)
+    if options.shortcut != "B":
+        raise RequestError(f"model.arguments.shortcut is {options.shortcut!r}, MindSpore's networks have B", card.path)
+    if int(64 * options.widen_factor) < 1 or (model.network == R2PLUS1D and int(45 * options.widen_factor) < 1):
         raise RequestError(
-            f"model.widen_factor {model.widen_factor} leaves the stem without channels", card.path, "use 1/32 or more"
+            f"model.arguments.widen_factor {options.widen_factor} leaves the stem without channels",
+            card.path,
+            "use 1/32 or more",
         )
-    return families[model.network](card).set_train(False)
+    return families[model.network](options, card).set_train(False)
 
 
-def _resnet3d(card: Card) -> nn.Cell:
-    model = card.model
-    if model.conv1_t_size < 1 or model.conv1_t_stride < 1:
+def _resnet3d(options: ResNet3dOptions, card: Card) -> nn.Cell:
+    if options.conv1_t_size < 1 or options.conv1_t_stride < 1:
         raise RequestError(
-            f"model.conv1_t_size is {model.conv1_t_size}, model.conv1_t_stride is {model.conv1_t_stride}, expected 1 "
-            "or more",
+            f"model.arguments.conv1_t_size is {options.conv1_t_size}, model.arguments.conv1_t_stride is "
+            f"{options.conv1_t_stride}, expected 1 or more",
             card.path,
         )
-    bottleneck, blocks = _of_depth(card, RESNET3D_DEPTHS)
+    bottleneck, blocks = _of_depth(options.depth, card, RESNET3D_DEPTHS)
     return ResNet3d(
         bottleneck,
         blocks,
-        model.classes,
-        widen_factor=model.widen_factor,
-        conv1_t_size=model.conv1_t_size,
-        conv1_t_stride=model.conv1_t_stride,
-        no_max_pool=model.no_max_pool,
+        options.classes,
+        widen_factor=options.widen_factor,
+        conv1_t_size=options.conv1_t_size,
+        conv1_t_stride=options.conv1_t_stride,
+        no_max_pool=options.no_max_pool,
     )
 
 
-def _r2plus1d(card: Card) -> nn.Cell:
-    return R2Plus1d(_of_depth(card, R2PLUS1D_DEPTHS), card.model.classes, card.model.widen_factor)
+def _r2plus1d(options: R2Plus1dOptions, card: Card) -> nn.Cell:
+    return R2Plus1d(_of_depth(options.depth, card, R2PLUS1D_DEPTHS), options.classes, options.widen_factor)
 
 
-def _of_depth(card: Card, depths: dict) -> tuple:
-    if card.model.depth not in depths:
+def _of_depth(depth: int, card: Card, depths: dict) -> tuple:
+    if depth not in depths:
         raise RequestError(
-            f"model.depth is {card.model.depth}, {card.model.network} has: {', '.join(map(str, depths))}", card.path
+            f"model.arguments.depth is {depth}, {card.model.network} has: {', '.join(map(str, depths))}", card.path
         )
-    return depths[card.model.depth]
+    return depths[depth]

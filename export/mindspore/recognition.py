@@ -9,8 +9,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from clip2om.pipeline.card import Model
-
 Shapes = Mapping[str, Tuple[int, ...]]
 RESNET3D, R2PLUS1D = NETWORKS = ("resnet3d", "r2plus1d")
 WIDTHS = (64, 128, 256, 512)
@@ -52,12 +50,16 @@ class Description:
         kind = f", shortcut {self.shortcut}" if self.network == RESNET3D else ""
         return f"{self.network} of {depth}{kind}{width}, {self.classes} classes"
 
-    def changes(self, model: Model) -> List[str]:
-        """Return the card entries that would make ``model`` this network, as ``--set`` takes them."""
+    def changes(self, options: Any) -> List[str]:
+        """Return the card entries that would make a network of ``options`` this one, as ``--set`` takes them."""
         entries: Dict[str, Any] = {"depth": self.depth, "classes": self.classes, "widen_factor": self.widen_factor}
         if self.network == RESNET3D:
             entries.update(shortcut=self.shortcut, conv1_t_size=self.conv1_t_size)
-        return [f"model.{key}={value}" for key, value in entries.items() if value and value != getattr(model, key)]
+        return [
+            f"model.{'' if key == 'classes' else 'arguments.'}{key}={value}"
+            for key, value in entries.items()
+            if value and value != getattr(options, key)
+        ]
 
 
 def describe(shapes: Shapes) -> Optional[Description]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
+from clip2om.export.entries import read_options
 from clip2om.export.paddle.c3d import C3d
-from clip2om.export.paddle.networks import build_network
+from clip2om.export.paddle.networks import C3dOptions, build_network
 from clip2om.export.paddle.pdparams import State, read_state
 from clip2om.export.weights.locate import locate, tensors_of
 from clip2om.pipeline.card import Card
@@ -68,14 +69,14 @@ def describe(state: State, card: Card) -> Tuple[str, str]:
         return "another network than C3D", _CHECK
     if any(value.dtype == np.uint16 for value in state.values()):
         return "a C3D in bfloat16", "save it in float32"
-    options: Dict[str, Any] = {
-        "widen_factor": len(state[_FIRST]) / 64,
-        "classes": state[_LAST].shape[1],
-    }
-    seems = f"a C3D of width {options['widen_factor']:g}, {options['classes']} classes"
-    fitting = dataclasses.replace(card, model=dataclasses.replace(card.model, **options))
+    factor, classes = len(state[_FIRST]) / 64, state[_LAST].shape[1]
+    seems = f"a C3D of width {factor:g}, {classes} classes"
+    model = dataclasses.replace(card.model, classes=classes, arguments={"widen_factor": factor})
+    fitting = dataclasses.replace(card, model=model)
     if _fits(state, fitting):
-        changes = [f"--set model.{key}={value}" for key, value in options.items() if value != getattr(card.model, key)]
+        now, then = (read_options(C3dOptions, found, "c3d") for found in (model, card.model))
+        changes = [f"--set model.arguments.widen_factor={factor}"] if now.widen_factor != then.widen_factor else []
+        changes += [f"--set model.classes={classes}"] if now.classes != then.classes else []
         return seems, f"use {' '.join(changes)}"
     if state[_LAST].shape[0] == card.model.classes:
         return "a C3D whose linear weights are (out, in), as PyTorch stores them", "transpose them"

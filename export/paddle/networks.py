@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import paddle
 from paddle import nn
 
-from clip2om.export.entries import check_entries
+from clip2om.export.entries import check_entries, read_options
 from clip2om.export.paddle.c3d import ByteInput, C3d, Head
 from clip2om.export.parity import statistics
 from clip2om.pipeline.card import Card
@@ -15,6 +17,14 @@ from clip2om.pipeline.mean_volume import mean_volume_of
 
 _NETWORKS = ("c3d",)
 _LAYOUTS = ("NCTHW", "NKCTHW")
+
+
+@dataclass(frozen=True)
+class C3dOptions:
+    """The factor of all widths."""
+
+    classes: int
+    widen_factor: float = 1.0
 
 
 def build_network(card: Card) -> C3d:
@@ -35,13 +45,14 @@ def build_network(card: Card) -> C3d:
         raise RequestError(
             f"input.layout is {card.input.layout!r}, Paddle networks take {' or '.join(_LAYOUTS)}", where
         )
-    check_entries(card, {"widen_factor"}, "Paddle's c3d", pooled=False)
-    if int(64 * card.model.widen_factor) < 1:
-        raise RequestError(f"model.widen_factor is {card.model.widen_factor}, which leaves no channels", where)
+    check_entries(card, pooled=False)
+    options = read_options(C3dOptions, card.model, "Paddle's c3d", where)
+    if int(64 * options.widen_factor) < 1:
+        raise RequestError(f"model.arguments.widen_factor is {options.widen_factor}, which leaves no channels", where)
     clips = card.input.shape[0] if "K" in card.input.layout else None
     head = Head(clips, card.export.softmax, card.export.average_clips)
     try:
-        return C3d(card.input.shape[-4:], card.model.classes, card.model.widen_factor, head)
+        return C3d(card.input.shape[-4:], options.classes, options.widen_factor, head)
     except ValueError as error:
         raise RequestError(str(error), where, "set input.shape, clips.frames and transform.size") from None
 

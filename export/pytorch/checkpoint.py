@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 import torch
 from torch import Tensor, nn
 
+from clip2om.export.entries import read_options
 from clip2om.export.pytorch import foreign
 from clip2om.export.pytorch.families import network_of, options_of
 from clip2om.export.pytorch.networks import FAMILIES
@@ -92,7 +93,7 @@ def find_network(path: Path) -> Tuple[str, Dict[str, Tensor], Dict[str, Any], Li
     """Return what a file of weights tells without a card.
 
     Returns:
-        The network, its tensors without values, the entries of ``[model]`` that they show, and what was done for it.
+        The network, its tensors without values, its classes and the arguments that they show, and what was done for it.
 
     Raises:
         RequestError: no checkpoint, or of none of the networks here.
@@ -210,7 +211,9 @@ def implied_by(candidate: Candidate) -> Dict[str, Any]:
 
 
 def _contradicted(candidate: Candidate, card: Card) -> Dict[str, Any]:
-    return {key: value for key, value in implied_by(candidate).items() if getattr(card.model, key) != value}
+    family = FAMILIES.get(card.model.network)
+    options = read_options(family.options, card.model, card.model.network) if family else None
+    return {key: value for key, value in implied_by(candidate).items() if getattr(options, key, value) != value}
 
 
 def _no_state(content: Any, path: Path) -> RequestError:

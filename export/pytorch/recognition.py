@@ -9,11 +9,13 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 import torch
 from torch import Tensor
 
-from clip2om.export.pytorch.families import State, network_of, options_of
-from clip2om.export.pytorch.networks import FAMILIES, build_network, describe_model, family_of
+from clip2om.export.entries import has, read_options
+from clip2om.export.pytorch.families import network_of, options_of
+from clip2om.export.pytorch.family import State
+from clip2om.export.pytorch.networks import FAMILIES, build_network, describe_model
 from clip2om.export.weights.find import is_count, is_training
 from clip2om.pipeline import cards
-from clip2om.pipeline.card import Card
+from clip2om.pipeline.card import Card, Model
 from clip2om.pipeline.errors import RequestError
 
 _SHOWN = 3
@@ -45,7 +47,10 @@ def differences(expected: State, found: State) -> List[str]:
 
 def asked(card: Card) -> str:
     """Return the network that a card asks for, with what most often differs."""
-    shortcut = f"shortcut {card.model.shortcut}, " if "shortcut" in family_of(card.model).takes else ""
+    family = FAMILIES.get(card.model.network)
+    options = read_options(family.options, card.model, card.model.network) if family else None
+    kind = getattr(options, "shortcut", "")
+    shortcut = f"shortcut {kind}, " if kind else ""
     return f"card {card.name} ({describe_model(card.model)}, {shortcut}{card.model.classes} classes)"
 
 
@@ -75,9 +80,9 @@ def describe(state: State, card: Card, expected: State, implied: Optional[Dict[s
     found = nearest_card(state, network, options, card)
     if found is not None:
         nearest, changes = found
-        sets = [f"--set model.{key}={_toml(value)}" for key, value in changes.items()]
+        sets = [f"--set {key}={_toml(value)}" for key, value in changes.items()]
         words = " ".join([*([] if nearest is card else [f"--model {nearest.name}"]), *sets])
-        untold = [key for key in FAMILIES[network].untold if key in FAMILIES[network].takes and key not in implied]
+        untold = [key for key in FAMILIES[network].untold if key not in implied]
         if sets and untold:
             seems += f"; weights cannot tell {', '.join(untold)}: set them as it was trained"
         return seems, f"use {words}" if words else "the weights fit and arch does not: check which file it is"
@@ -87,22 +92,48 @@ def describe(state: State, card: Card, expected: State, implied: Optional[Dict[s
 def nearest_card(
     state: State, network: str, options: Dict[str, Any], asked_for: Optional[Card] = None
 ) -> Optional[Tuple[Card, Dict[str, Any]]]:
-    """Return the card of a network that takes a state dict with the fewest entries changed, and those entries.
+    """Return the card of a network that takes a state dict with the fewest entries changed, and those, ``model.…``.
 
     Args:
         state: The state dict.
         network: Its network.
-        options: Entries of ``[model]`` that it shows.
+        options: Its classes and the entries of ``[model.arguments]`` that it shows.
         asked_for: A card that is taken if it is one of that network, whatever the others are.
     """
     found = []
     for candidate in _candidates(asked_for, network):
-        model = dataclasses.replace(candidate.model, framework="pytorch", **options)
+        before = _of_family(candidate.model)
+        shown = {key: value for key, value in options.items() if key != "classes"}
+        model = dataclasses.replace(
+            before,
+            classes=options.get("classes", before.classes),
+            framework="pytorch",
+            arguments={**before.arguments, **shown},
+        )
         if _fits(state, dataclasses.replace(candidate, model=model)):
-            entries = {"framework": "pytorch", **options}
-            changes = {key: value for key, value in entries.items() if value != getattr(candidate.model, key)}
-            found.append((candidate, changes))
+            found.append((candidate, _changes(candidate.model, before, model)))
     return min(found, key=lambda pair: len(pair[1]), default=None)
+
+
+def _of_family(model: Model) -> Model:
+    """Return a card's section with the arguments that PyTorch's network of that name takes, as other frameworks may."""
+    family = FAMILIES[model.network]
+    known = {key: value for key, value in model.arguments.items() if has(family.options, key)}
+    return dataclasses.replace(model, arguments=known)
+
+
+def _changes(asked_for: Model, before: Model, after: Model) -> Dict[str, Any]:
+    """Return the entries that make a network of the same name another, as ``--set`` takes them."""
+    family = FAMILIES[after.network].options
+    options = [dataclasses.asdict(read_options(family, model, after.network)) for model in (before, after)]
+    changes = {
+        f"model.{'' if key == 'classes' else 'arguments.'}{key}": value
+        for key, value in options[1].items()
+        if value != options[0][key]
+    }
+    if "model.classes" in changes:
+        changes["model.classes"] = changes.pop("model.classes")
+    return {**({} if asked_for.framework == after.framework else {"model.framework": after.framework}), **changes}
 
 
 def _toml(value: object) -> str:
@@ -169,7 +200,7 @@ def _describe_stranger(state: State) -> Tuple[str, str]:
 
 def _title(network: str, options: Dict[str, Any]) -> str:
     title = FAMILIES[network].title
-    if "depth" in FAMILIES[network].takes:
+    if has(FAMILIES[network].options, "depth"):
         family, _, rest = title.partition(" of ")
         title = f"{family}-{options.get('depth', '?')}{' of ' if rest else ''}{rest}"
     shortcut = f"shortcut {options['shortcut']}, " if "shortcut" in options else ""

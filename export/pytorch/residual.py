@@ -6,20 +6,46 @@ the names that trained checkpoints use, and only operations that export to plain
 
 from __future__ import annotations
 
-from typing import Callable, Sequence, Tuple
+from dataclasses import dataclass
+from typing import Annotated, Any, Callable, Dict, Mapping, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clip2om.export.pytorch.family import PLAIN, Clip, State, depth_of, stem_width
 from clip2om.export.pytorch.pooling import GlobalPool
-from clip2om.pipeline.card import Model
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.typed import Rule
 
 WIDTHS = (64, 128, 256, 512)
 # Input width, width of the stage and stride; the block says its output width as ``out_width``.
 MakeBlock = Callable[[int, int, int], nn.Module]
-Clip = Tuple[int, int, int, int]
+# What the graph of a network with a max pooling behind its stem consists of.
+POOLED_STEM = PLAIN | {"MaxPool"}
+# What leaves no trace in the weights of one.
+UNTOLD = ("no_max_pool", "conv1_t_stride")
+Shortcut = Annotated[str, Rule(lambda kind: kind in ("A", "B"), "A or B")]
+
+
+@dataclass(frozen=True)
+class StemOptions:
+    """Parameters of a stem and the depth behind it; ``stem_width`` 0 is as wide as the first stage."""
+
+    classes: int
+    depth: int = 50
+    widen_factor: float = 1.0
+    stem_width: int = 0
+    conv1_t_size: int = 7
+    conv1_t_stride: int = 1
+    no_max_pool: bool = False
+
+
+@dataclass(frozen=True)
+class ResidualOptions(StemOptions):
+    """Parameters of the residual families: the kind of their shortcuts beside those of the stem."""
+
+    shortcut: Shortcut = "B"
 
 
 class ResidualNet(nn.Module):
@@ -41,7 +67,7 @@ class ResidualNet(nn.Module):
     """
 
     def __init__(
-        self, model: Model, clip: Clip, make_block: MakeBlock, counts: Sequence[int], widths: Sequence[int]
+        self, model: StemOptions, clip: Clip, make_block: MakeBlock, counts: Sequence[int], widths: Sequence[int]
     ) -> None:
         super().__init__()
         stem = model.stem_width or widths[0]
@@ -56,7 +82,7 @@ class ResidualNet(nn.Module):
         self.avgpool: nn.Module = GlobalPool()
         self.fc = nn.Linear(out, model.classes)
 
-    def add_stem(self, model: Model, channels: int, width: int) -> None:
+    def add_stem(self, model: StemOptions, channels: int, width: int) -> None:
         """Add the modules that :meth:`stem` runs, under the names of the checkpoints."""
         self.conv1 = make_stem(model, channels, width)
         self.bn1 = nn.BatchNorm3d(width)
@@ -103,7 +129,7 @@ def make_stage(make_block: MakeBlock, in_width: int, width: int, count: int, str
     return nn.Sequential(*blocks), out_width
 
 
-def make_stem(model: Model, channels: int, width: int) -> nn.Conv3d:
+def make_stem(model: StemOptions, channels: int, width: int) -> nn.Conv3d:
     """Return the first convolution: t x 7 x 7 with stride 2 in space, no bias."""
     size = model.conv1_t_size
     return nn.Conv3d(
@@ -136,19 +162,20 @@ def make_shortcut(in_width: int, out_width: int, stride: int, kind: str) -> nn.M
 
 
 def scaled(width: int, factor: float) -> int:
-    """Return a width times ``model.widen_factor``, cut to an integer.
+    """Return a width times ``widen_factor``, cut to an integer.
 
     Raises:
         RequestError: nothing is left of it.
     """
     if int(width * factor) < 1:
         raise RequestError(
-            f"model.widen_factor {factor} leaves a layer of {width} without channels", todo=f"use 1/{width} or more"
+            f"model.arguments.widen_factor {factor} leaves a layer of {width} without channels",
+            todo=f"use 1/{width} or more",
         )
     return int(width * factor)
 
 
-def check_stem(model: Model) -> None:
+def check_stem(model: StemOptions) -> None:
     """Refuse a stem without extent.
 
     Raises:
@@ -156,11 +183,26 @@ def check_stem(model: Model) -> None:
     """
     size, stride = model.conv1_t_size, model.conv1_t_stride
     if size < 1 or stride < 1:
-        raise RequestError(f"model.conv1_t_size is {size}, model.conv1_t_stride is {stride}, expected 1 or more")
+        raise RequestError(
+            f"model.arguments.conv1_t_size is {size}, model.arguments.conv1_t_stride is {stride}, expected 1 or more"
+        )
     if model.stem_width < 0:
-        raise RequestError(f"model.stem_width is {model.stem_width}, expected 0 (the family's own) or more")
+        raise RequestError(f"model.arguments.stem_width is {model.stem_width}, expected 0 (the family's own) or more")
 
 
 def refuse_depth(depth: int, known: Sequence[int]) -> RequestError:
     """Return the error for a depth that a family does not have."""
-    return RequestError(f"model.depth is {depth}, expected one of: {', '.join(map(str, known))}")
+    return RequestError(f"model.arguments.depth is {depth}, expected one of: {', '.join(map(str, known))}")
+
+
+def read_residual(
+    state: State, depths: Mapping[int, Tuple[int, ...]], stem: str = "conv1.weight", last: str = "layer4.0.conv2.weight"
+) -> Dict[str, Any]:
+    """Return the options that a state dict of these families shows, with the widths of plain blocks."""
+    options: Dict[str, Any] = dict(depth_of(depths, state))
+    options["shortcut"] = "B" if "layer2.0.downsample.0.weight" in state else "A"
+    options["widen_factor"] = len(state[last]) / WIDTHS[3]
+    options["stem_width"] = stem_width(len(state[stem]), WIDTHS[0], options["widen_factor"])
+    options["conv1_t_size"] = state[stem].shape[2]
+    options["classes"] = len(state["fc.weight"])
+    return options

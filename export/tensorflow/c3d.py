@@ -15,7 +15,7 @@ from typing import Any, Dict, Mapping, Tuple
 
 import tensorflow as tf
 
-from clip2om.export.entries import check_entries
+from clip2om.export.entries import check_entries, read_options
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError
 
@@ -36,6 +36,19 @@ _CONVOLUTIONS: Tuple[Tuple[int, Tuple[int, ...]], ...] = (
 _LINEAR = 4096
 _KERNEL = (3, 3, 3)
 _KEEP = 0.5
+
+
+@dataclass(frozen=True)
+class C3dOptions:
+    """The factor of all widths, the padding that a card may name (it is ``SAME`` in any case), and dropout.
+
+    ``dropout`` leaves dropout active in the graph, as the published c3d_tf conversion does.
+    """
+
+    classes: int
+    widen_factor: float = 1.0
+    same_padding: bool = True
+    dropout: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,6 +123,15 @@ class C3d:
         return _linear(x, weights, "C3D/out")
 
 
+def options_of(card: Card) -> C3dOptions:
+    """Return the options of the card's network.
+
+    Raises:
+        RequestError: one that it does not take, or of another type.
+    """
+    return read_options(C3dOptions, card.model, "TensorFlow's c3d", card.path)
+
+
 def c3d_of(card: Card) -> C3d:
     """Return the card's network.
 
@@ -121,10 +143,13 @@ def c3d_of(card: Card) -> C3d:
         raise RequestError(f"model.network is {card.model.network!r}, TensorFlow checkpoints are of: c3d", card.path)
     if card.input.layout != "NTHWC":
         raise RequestError(f"input.layout is {card.input.layout!r}, TensorFlow networks take NTHWC", card.path)
-    check_entries(card, {"widen_factor", "same_padding", "dropout"}, "TensorFlow's c3d", pooled=False)
-    network = C3d(card.input.shape, card.model.classes, card.model.widen_factor)
+    check_entries(card, pooled=False)
+    options = options_of(card)
+    network = C3d(card.input.shape, options.classes, options.widen_factor)
     if min(network.widths) < 1:
-        raise RequestError(f"model.widen_factor {card.model.widen_factor} leaves a layer without channels", card.path)
+        raise RequestError(
+            f"model.arguments.widen_factor {options.widen_factor} leaves a layer without channels", card.path
+        )
     return network
 
 

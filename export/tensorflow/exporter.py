@@ -12,7 +12,7 @@ from clip2om.export import parity
 from clip2om.export.publish import publish
 from clip2om.export.request import RECORD, ExportRequest
 from clip2om.export.tensorflow import frozen
-from clip2om.export.tensorflow.c3d import C3d, c3d_of
+from clip2om.export.tensorflow.c3d import C3d, c3d_of, options_of
 from clip2om.export.tensorflow.checkpoint import load_weights
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import ShortfallError
@@ -29,7 +29,7 @@ Run = Callable[[np.ndarray], np.ndarray]
 def export_graph(request: ExportRequest, console: Console) -> GraphRecord:
     """Write the graph and, last, its record; an earlier graph stays until the new one has passed every check.
 
-    A graph with model.dropout draws random numbers whenever it runs, so its logits cannot be compared with anything.
+    A graph with dropout draws random numbers whenever it runs, so its logits cannot be compared with anything.
     What can be, is: the written graph with its dropout nodes passed by, against the network without dropout.
 
     Raises:
@@ -45,9 +45,9 @@ def export_graph(request: ExportRequest, console: Console) -> GraphRecord:
     inputs, outputs = tensors_of(request)
     tensors = frozen.describe(frozen.parse(content), inputs, outputs)
     eager = _eager(network, weights, request)
-    if request.card.model.dropout:
+    if options_of(request.card).dropout:
         console.warn(
-            "model.dropout leaves dropout active: the graph gives other scores at every run; "
+            "model.arguments.dropout leaves dropout active: the graph gives other scores at every run; "
             "compared are graph and TensorFlow without it"
         )
 
@@ -105,7 +105,7 @@ def measure(eager: Run, graph: Path, request: ExportRequest, volume: Optional[np
     if request.card.export.batch_accuracy:
         _check_accuracy(frozen.parse(content), feeds, reference, request)
     definition = frozen.parse(content)
-    if request.card.model.dropout:
+    if options_of(request.card).dropout:
         definition = frozen.without_dropout(definition)
     scores = [found for (found,) in frozen.run(definition, [request.logits.name], feeds)]
     return parity.compare(np.concatenate(reference), np.concatenate(scores), _name(request))
@@ -138,7 +138,7 @@ def _eager(network: C3d, weights: Mapping[str, np.ndarray], request: ExportReque
 
 
 def _name(request: ExportRequest) -> str:
-    return "TensorFlow eager, both without dropout" if request.card.model.dropout else "TensorFlow eager"
+    return "TensorFlow eager, both without dropout" if options_of(request.card).dropout else "TensorFlow eager"
 
 
 def _write(content: bytes, path: Path) -> None:

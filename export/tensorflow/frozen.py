@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from clip2om.export import parity
 from clip2om.export.request import ExportRequest
-from clip2om.export.tensorflow.c3d import DROPOUTS, LOGITS, C3d
+from clip2om.export.tensorflow.c3d import DROPOUTS, LOGITS, C3d, options_of
 from clip2om.pipeline.errors import RequestError, ShortfallError, last_line
 from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
 
@@ -32,7 +32,7 @@ def build_graph(
     """Return the graph of a network, a serialised GraphDef.
 
     Args:
-        request: Batch, input dtype, names, and what the card's [export] and model.dropout ask for.
+        request: Batch, input dtype, names, and what the card's [export] and model.arguments.dropout ask for.
         network: The network.
         weights: Its variables by name.
         volume: The card's mean volume, float32 (T, H, W, C), for a graph that takes pixels; None without.
@@ -46,7 +46,7 @@ def build_graph(
         clips = _placeholder(request.input)
         values = _normalise(clips, request, volume) if request.input_dtype == "uint8" else clips
         constants = {name: tf.constant(value, name=name) for name, value in weights.items()}
-        result = network.logits(values, constants, card.model.dropout)
+        result = network.logits(values, constants, options_of(card).dropout)
         if card.export.softmax:
             result = _named(tf.nn.softmax, result, request.logits.name)
         elif request.logits.name != LOGITS:
@@ -65,7 +65,7 @@ def operators(request: ExportRequest) -> set:
     """Return the operators that the graph may have."""
     card = request.card
     pixels = {"Cast", "Sub", "Mul"} if request.input_dtype == "uint8" else set()
-    dropout = {"Shape", "RandomUniform", "GreaterEqual", "Cast", "Mul"} if card.model.dropout else set()
+    dropout = {"Shape", "RandomUniform", "GreaterEqual", "Cast", "Mul"} if options_of(card).dropout else set()
     accuracy = {"ArgMax", "Equal", "Cast", "Mean"} if card.export.batch_accuracy else set()
     last = {"Softmax"} if card.export.softmax else {"Identity"} if request.logits.name != LOGITS else set()
     return _NETWORK | pixels | dropout | accuracy | last

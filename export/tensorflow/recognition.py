@@ -64,7 +64,7 @@ def describe(network: C3d, found: Shapes) -> Tuple[str, str]:
     seems = f"a C3D of {biases[0]} classes" + (f", widen factor {factor:g}" if factor != network.widen_factor else "")
     if differences(fitting.variables(), found):
         return seems, "no card entry makes it fit; check --checkpoint, --model and the size of its clips"
-    options = {"classes": (network.classes, biases[0]), "widen_factor": (network.widen_factor, factor)}
+    options = {"classes": (network.classes, biases[0]), "arguments.widen_factor": (network.widen_factor, factor)}
     changes = [f"--set model.{key}={now:g}" for key, (was, now) in options.items() if was != now]
     return seems, f"use {' '.join(changes)}"
 

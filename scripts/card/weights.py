@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
+from clip2om.export.entries import has, read_options
 from clip2om.export.pytorch.checkpoint import find_network
 from clip2om.export.pytorch.networks import FAMILIES
 from clip2om.export.pytorch.recognition import nearest_card
@@ -39,11 +41,17 @@ def describe(path: Path, console: Console) -> Draft:
     draft.doubt("clips", *draft.sections["clips"])
     draft.doubt("transform", *draft.sections["transform"])
     draft.doubt("input", "shape", "layout")
-    untold = [key for key in FAMILIES[network].untold if key in FAMILIES[network].takes and key not in options]
+    family = FAMILIES[network]
+    made = {key.rpartition(".")[2]: value for key, value in entries.items()}
+    plain = {key: made.pop(key) for key in ("framework", "classes") if key in made}
+    draft.set("model", checkpoint=str(path.absolute()), origin=f"from {path.name}", **plain)
+    told = {key: value for key, value in {**card.model.arguments, **made}.items() if has(family.options, key)}
+    untold = [key for key in family.untold if key not in options]
+    known = read_options(family.options, replace(card.model, arguments=told), network)
+    draft.set("model.arguments", **told)
     for key in untold:
-        draft.sections["model"].setdefault(key, getattr(card.model, key))
-    draft.doubt("model", *untold)
-    draft.set("model", checkpoint=str(path.absolute()), origin=f"from {path.name}", **entries)
+        draft.sections["model.arguments"].setdefault(key, getattr(known, key))
+    draft.doubt("model.arguments", *untold)
     return draft
 
 
@@ -59,6 +67,8 @@ def _sections(card: Card) -> Dict[str, Dict[str, Any]]:
         made[name] = {
             kind.name: whole[name][kind.name]
             for kind in kinds
-            if whole[name][kind.name] not in (to_dict(kind.default), {})
+            if whole[name][kind.name] not in (to_dict(kind.default), {}) and kind.name != "arguments"
         }
+        if name == "model":
+            made["model.arguments"] = {}
     return made

@@ -213,7 +213,7 @@ def save(network: nn.Module, card: Card, epochs: int, path: Path) -> None:
 
     checkpoint = {
         "epoch": epochs,
-        "arch": f"{card.model.network}-{card.model.depth}",
+        "arch": f"{card.model.network}-{card.model.arguments['depth']}",
         "state_dict": network.state_dict(),
     }
     with replacing(path) as temporary:

@@ -176,16 +176,8 @@ def _default_format(card: Card) -> str:
 
 
 def _parameters(card: Card) -> str:
-    """Return the parameters of the network that are not the default ones."""
-    import dataclasses
-
-    common = {"framework", "network", "classes", "checkpoint", "origin"}
-    given = {field.name: getattr(card.model, field.name) for field in dataclasses.fields(card.model)}
-    odd = [
-        f"{field.name} {given[field.name]}"
-        for field in dataclasses.fields(card.model)
-        if field.name not in common and given[field.name] not in (field.default, {})
-    ]
+    """Return the arguments of the network."""
+    odd = [f"{key} {value}" for key, value in card.model.arguments.items()]
     return f"; {', '.join(odd)}" if odd else ""
 
 

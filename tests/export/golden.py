@@ -44,7 +44,7 @@ def model_of(name: str) -> Model:
     """Return the ``[model]`` of a golden network."""
     network, depth, options = NAMES[name]
     classes = load(name)[0]["classes"]
-    return Model("pytorch", network, classes, depth=depth or Model.depth, **options)
+    return Model("pytorch", network, classes, arguments={**({"depth": depth} if depth else {}), **options})
 
 
 def make(name: str) -> Tuple[torch.nn.Module, Dict[str, Any], Dict[str, np.ndarray]]:

@@ -108,8 +108,8 @@ def weights() -> Dict[str, np.ndarray]:
     return state("resnet-18-w025")
 
 
-CARD = ["--model", "resnet3d_mindspore", "--set", "model.depth=18", "--set", "model.classes=8"]
-CARD += ["--set", "model.widen_factor=0.25"]
+CARD = ["--model", "resnet3d_mindspore", "--set", "model.arguments.depth=18", "--set", "model.classes=8"]
+CARD += ["--set", "model.arguments.widen_factor=0.25"]
 
 
 def test_round_trip_through_npz_is_bit_exact(
@@ -137,7 +137,9 @@ def test_other_depth_or_classes_are_converted_and_said(
     np.savez(tmp_path / "a.npz", **weights)
     assert run(tmp_path / "a.npz", tmp_path / "b.pth", "--model", "resnet3d_mindspore") == 0
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("give the stages --set model.depth=18 --set model.classes=8 --set model.widen_factor=0.25")
+    assert line.endswith(
+        "give the stages --set model.arguments.depth=18 --set model.classes=8 --set model.arguments.widen_factor=0.25"
+    )
 
 
 def _files(folder: Path, weights: Dict[str, np.ndarray]) -> None:

@@ -26,24 +26,20 @@ def test_every_card_in_the_project_is_valid(name: str) -> None:
 
 def test_the_published_card_says_what_was_published() -> None:
     card = cards.load("3d_resnet")
-    assert (card.model.depth, card.model.classes, card.input.shape) == (50, 51, (3, 16, 112, 112))
+    assert (card.model.arguments["depth"], card.model.classes, card.input.shape) == (50, 51, (3, 16, 112, 112))
     assert [figure.value for figure in card.published] == [0.6222, 392.21, 794.91]
     assert all(figure.source and figure.hardware for figure in card.published)
 
 
 @pytest.mark.parametrize("depth", [18, 34, 101])
 def test_other_depths_by_override(depth: int) -> None:
-    assert cards.load("3d_resnet", [f"model.depth={depth}"]).model.depth == depth
+    assert cards.load("3d_resnet", [f"model.arguments.depth={depth}"]).model.arguments["depth"] == depth
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("model.depht=18", "unknown key 'model.depht'; expected one of: arguments, cardinality, checkpoint"),
-        ("model.depth=deep", "model.depth is 'deep' (str), expected an integer"),
-        ("model.depth=18.5", "model.depth is 18.5 (float), expected an integer"),
-        ("model.no_max_pool=1", "model.no_max_pool is 1 (int), expected true or false"),
-        ("model.shortcut=C", "model.shortcut is 'C', expected one of: A, B"),
+        ("model.depht=18", "unknown key 'model.depht'; expected one of: arguments, checkpoint, classes"),
         ("model.classes=0", "model.classes is 0, expected 1 or more"),
         ("clips.frames=8", "input.shape is [3, 16, 112, 112], but clips and transform give [3, 8, 112, 112]"),
         (
@@ -138,3 +134,19 @@ def test_the_digest_follows_the_contents_of_the_mean_volume(tmp_path) -> None:
     path.unlink()
     with pytest.raises(RequestError, match=r"transform\.mean_volume: no such file"):
         cards.load("3d_resnet", override).digest("transform")
+
+
+def test_an_old_card_is_read_and_says_so(tmp_path) -> None:
+    with open(cards.load("3d_resnet_demo").path, encoding="utf-8") as stream:
+        text = stream.read()
+    path = tmp_path / "old.toml"
+    path.write_text(text.replace("\n[model.arguments]\n", ""), encoding="utf-8")
+    old, new = cards.load(str(path)), cards.load("3d_resnet_demo")
+    assert old.model == new.model and old.digest("model") == new.digest("model")
+    assert set(old.old_entries) == {"depth", "shortcut", "widen_factor", "conv1_t_size"} and not new.old_entries
+    # The short form of an option of the command line is no old card.
+    assert not cards.load("3d_resnet_demo", ["model.depth=18"]).old_entries
+    assert cards.load(str(path), ["model.depth=18"]).model.arguments["depth"] == 18
+    path.write_text(text.replace("[model]\n", "[model]\ndepth = 18\n"), encoding="utf-8")
+    with pytest.raises(RequestError, match=r"model\.depth and model\.arguments\.depth differ"):
+        cards.load(str(path))

@@ -32,13 +32,19 @@ _COMMON = (
 )
 RESNET3D = (
     *_COMMON,
-    "model.depth=10",
-    "model.widen_factor=0.0625",
-    "model.conv1_t_size=3",
+    "model.arguments.depth=10",
+    "model.arguments.widen_factor=0.0625",
+    "model.arguments.conv1_t_size=3",
     "clips.stride=8",
     "transform.resize=32",
 )
-R2PLUS1D = (*_COMMON, "model.depth=18", "model.widen_factor=0.0625", "transform.resize=36", "transform.long=48")
+R2PLUS1D = (
+    *_COMMON,
+    "model.arguments.depth=18",
+    "model.arguments.widen_factor=0.0625",
+    "transform.resize=36",
+    "transform.long=48",
+)
 CARDS: Dict[str, Tuple[str, Tuple[str, ...]]] = {
     "resnet3d": ("resnet3d_mindspore", RESNET3D),
     "r2plus1d": ("r2plus1d_mindspore", R2PLUS1D),

@@ -138,10 +138,16 @@ def test_another_suffix_is_told_to_be_renamed(checkpoints: Dict[str, Path], tmp_
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (("model.depth=18",), ["missing: layer1.1.conv1.weight", "resnet3d of depth 10", "use --set model.depth=10"]),
+        (
+            ("model.arguments.depth=18",),
+            ["missing: layer1.1.conv1.weight", "resnet3d of depth 10", "use --set model.arguments.depth=10"],
+        ),
         (("model.classes=7",), ["fc.weight is 5x32, expected 7x32", "5 classes", "use --set model.classes=5"]),
-        (("model.widen_factor=0.125",), ["different: conv1.weight is 4x3x3x7x7", "--set model.widen_factor=0.0625"]),
-        (("model.conv1_t_size=7",), ["use --set model.conv1_t_size=3"]),
+        (
+            ("model.arguments.widen_factor=0.125",),
+            ["different: conv1.weight is 4x3x3x7x7", "--set model.arguments.widen_factor=0.0625"],
+        ),
+        (("model.arguments.conv1_t_size=7",), ["use --set model.arguments.conv1_t_size=3"]),
     ],
 )
 def test_misfits_name_the_entry_that_mends_them(

@@ -132,7 +132,9 @@ def test_large_graphs_are_compared_on_small_clips_and_say_so(checkpoints: Checkp
 def test_reduced_sizes_keep_their_remainders(
     checkpoints: Checkpoints, tmp_path: Path, size: Tuple[int, int, int], stride: int, expected: Tuple[int, ...]
 ) -> None:
-    asked = small.request("resnet3d", checkpoints["resnet3d"], tmp_path, f"model.conv1_t_stride={stride}", batch=10)
+    asked = small.request(
+        "resnet3d", checkpoints["resnet3d"], tmp_path, f"model.arguments.conv1_t_stride={stride}", batch=10
+    )
     object.__setattr__(asked.card.input, "shape", (3, *size))
     assert reduced(asked).shape == (2, 3, *expected)
 
@@ -202,13 +204,16 @@ def test_command_shows_its_own_lines_and_nothing_of_mindspore(checkpoints: Check
         (("--opset", "17"), ("opset 17", "MindSpore writes 11 only", "use --opset 11")),
         (("--set", "export.pooling=global"), ("export.pooling is 'global'", "--set export.pooling=mean")),
         (("--format", "pb"), ("format is 'pb'", "onnx or mindir or air")),
-        (("--set", "model.shortcut=A"), ("model.shortcut is 'A'", "have B")),
-        (("--set", "model.depth=20"), ("model.depth is 20", "10, 18, 34, 50")),
+        (("--set", "model.arguments.shortcut=A"), ("model.arguments.shortcut is 'A'", "have B")),
+        (("--set", "model.arguments.depth=20"), ("model.arguments.depth is 20", "10, 18, 34, 50")),
         (("--set", "model.network=c3d"), ("model.network is 'c3d'", "resnet3d, r2plus1d")),
-        (("--set", "model.dropout=true"), ("model.dropout is True", "MindSpore's resnet3d does not take")),
+        (
+            ("--set", "model.arguments.dropout=true"),
+            ("model.arguments.dropout is True", "MindSpore's resnet3d does not take"),
+        ),
         (("--set", "export.batch_accuracy=true"), ("export.batch_accuracy is for TensorFlow",)),
-        (("--set", "model.widen_factor=0.001"), ("widen_factor 0.001", "without channels")),
-        (("--set", "model.conv1_t_stride=0"), ("conv1_t_stride is 0",)),
+        (("--set", "model.arguments.widen_factor=0.001"), ("widen_factor 0.001", "without channels")),
+        (("--set", "model.arguments.conv1_t_stride=0"), ("conv1_t_stride is 0",)),
         (("--set", "input.layout=NTHWC", "--set", "input.shape=[8,32,32,3]"), ("'NTHWC'", "take NCTHW")),
     ],
 )

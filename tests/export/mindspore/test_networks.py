@@ -33,7 +33,7 @@ GOLDEN: Dict[str, Tuple[str, Tuple[str, ...], str]] = {
     "ms-resnet3d-50-c51": (RESNET3D, (), ""),
     "ms-resnet3d-50-c101": (RESNET3D, ("model.classes=101",), ""),
     "ms-resnet3d-50-from-resnet-50": (RESNET3D, (), "resnet-50"),
-    "ms-r2plus1d-18": (R2PLUS1D, ("model.depth=18",), ""),
+    "ms-r2plus1d-18": (R2PLUS1D, ("model.arguments.depth=18",), ""),
     "ms-r2plus1d-34": (R2PLUS1D, (), ""),
     "ms-r2plus1d-34-from-gluon": (R2PLUS1D, ("model.classes=400",), "gluon-r2plus1d-34"),
 }

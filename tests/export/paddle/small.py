@@ -15,7 +15,7 @@ from tests import networks
 
 SHAPE = [3, 16, 32, 32]
 SMALL = (
-    "model.widen_factor=0.0625",
+    "model.arguments.widen_factor=0.0625",
     "model.classes=5",
     "transform.resize=36",
     "transform.size=32",

@@ -173,10 +173,10 @@ def test_values_that_are_not_finite_are_refused(tmp_path, state):
     ("changes", "sets"),
     [
         (("model.classes=101",), "--set model.classes=101"),
-        (("model.widen_factor=0.125",), "--set model.widen_factor=0.125"),
+        (("model.arguments.widen_factor=0.125",), "--set model.arguments.widen_factor=0.125"),
         (
-            ("model.widen_factor=0.03125", "model.classes=7"),
-            "--set model.widen_factor=0.03125 --set model.classes=7",
+            ("model.arguments.widen_factor=0.03125", "model.classes=7"),
+            "--set model.arguments.widen_factor=0.03125 --set model.classes=7",
         ),
     ],
 )

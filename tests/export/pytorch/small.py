@@ -17,15 +17,15 @@ _PLAIN = (*_CLIP, "input.shape=[3, 16, 32, 32]")
 # The card's own entries, and the operators of its graph at this size, with the pooling head of the card.
 CARDS: Dict[str, Tuple[Tuple[str, ...], Dict[str, int]]] = {
     "c3d_mmaction": (
-        (*_CLIP, "model.widen_factor=0.0625", "clips.count=2", "input.shape=[2, 3, 16, 32, 32]"),
+        (*_CLIP, "model.arguments.widen_factor=0.0625", "clips.count=2", "input.shape=[2, 3, 16, 32, 32]"),
         {"Conv": 8, "Relu": 10, "MaxPool": 5, "Flatten": 1, "Gemm": 3, "Reshape": 2, "Softmax": 1},
     ),
     "r2plus1d": (
-        (*_PLAIN, "model.widen_factor=0.125", "model.depth=18"),
+        (*_PLAIN, "model.arguments.widen_factor=0.125", "model.arguments.depth=18"),
         {"Conv": 37, "Relu": 34, "MaxPool": 1, "Add": 8, "AveragePool": 1, "Flatten": 1, "Gemm": 1},
     ),
     "preresnet": (
-        (*_PLAIN, "model.widen_factor=0.125", "model.depth=18"),
+        (*_PLAIN, "model.arguments.widen_factor=0.125", "model.arguments.depth=18"),
         {
             "Conv": 20,
             "BatchNormalization": 8,
@@ -38,15 +38,15 @@ CARDS: Dict[str, Tuple[Tuple[str, ...], Dict[str, int]]] = {
         },
     ),
     "wideresnet": (
-        (*_PLAIN, "model.widen_factor=0.0625"),
+        (*_PLAIN, "model.arguments.widen_factor=0.0625"),
         {"Conv": 53, "Relu": 49, "MaxPool": 1, "Add": 16, "AveragePool": 1, "Flatten": 1, "Gemm": 1},
     ),
     "resnext": (
-        (*_PLAIN, "model.widen_factor=0.25", "model.depth=50", "model.cardinality=4"),
+        (*_PLAIN, "model.arguments.widen_factor=0.25", "model.arguments.depth=50", "model.arguments.cardinality=4"),
         {"Conv": 53, "Relu": 49, "MaxPool": 1, "Add": 16, "AveragePool": 1, "Flatten": 1, "Gemm": 1},
     ),
     "densenet": (
-        (*_PLAIN, "model.widen_factor=0.125"),
+        (*_PLAIN, "model.arguments.widen_factor=0.125"),
         {
             "Conv": 120,
             "BatchNormalization": 62,

@@ -177,12 +177,16 @@ def test_published_form_equals_the_golden_vectors(tmp_path):
 def test_same_padding_becomes_explicit_pads(tmp_path, network, size):
     overrides = [
         f"model.network={network}",
-        "model.same_padding=true",
-        "model.widen_factor=0.0625",
+        "model.arguments.same_padding=true",
+        "model.arguments.widen_factor=0.0625",
         f"transform.size={size}",
         f"transform.resize={size}",
         f"input.shape=[3, 16, {size}, {size}]",
-        *(["model.depth=50", "model.conv1_t_size=7", "export.pooling=global"] if network == "c3d" else []),
+        *(
+            ["model.arguments.depth=50", "model.arguments.conv1_t_size=7", "export.pooling=global"]
+            if network == "c3d"
+            else []
+        ),
     ]
     made = cards.load("3d_resnet_demo", overrides)
     asked, _, model, _ = exported(tmp_path, made, batch=DYNAMIC)
@@ -226,9 +230,12 @@ def test_weights_of_gluoncv_name_a_card_and_the_framework(tmp_path):
 @pytest.mark.parametrize(
     ("name", "entries"),
     [
-        ("preresnet", ("model.depth=200", "model.classes=400")),
-        ("wideresnet", ("model.stem_width=64", "model.classes=400")),
-        ("resnext", ("model.stem_width=64", "clips.frames=64", "clips.stride=64", "input.shape=[3,64,112,112]")),
+        ("preresnet", ("model.arguments.depth=200", "model.classes=400")),
+        ("wideresnet", ("model.arguments.stem_width=64", "model.classes=400")),
+        (
+            "resnext",
+            ("model.arguments.stem_width=64", "clips.frames=64", "clips.stride=64", "input.shape=[3,64,112,112]"),
+        ),
         ("densenet", ("model.classes=400",)),
     ],
 )
@@ -254,4 +261,4 @@ def test_cards_take_the_other_datasets_of_their_comments(name):
 def test_user_is_told_of_a_wrong_card_in_one_line(tmp_path):
     path = small.checkpoint(tmp_path, small.card("wideresnet"))
     done = stage("export", "--model", "resnext", "--checkpoint", path, "--output", tmp_path / "graph")
-    refused(done, "seems to be a wide 3D ResNet-50", "use --model wideresnet --set model.widen_factor=0.0625")
+    refused(done, "seems to be a wide 3D ResNet-50", "use --model wideresnet --set model.arguments.widen_factor=0.0625")

@@ -3,14 +3,16 @@
 import os
 import pickle
 import re
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 import torch
 
+from clip2om.export.entries import read_options
 from clip2om.export.pytorch.checkpoint import load_weights, read_checkpoint
 from clip2om.export.pytorch.families import network_of, options_of
-from clip2om.export.pytorch.networks import build_network, make_network
+from clip2om.export.pytorch.networks import FAMILIES, build_network, make_network
 from clip2om.pipeline import cards
 from clip2om.pipeline.card import Model
 from clip2om.pipeline.errors import RequestError
@@ -42,7 +44,7 @@ class Payload:
 
 
 def small(network, classes=7, **options):
-    return Model("pytorch", network, classes, **{**SMALL[network], **options})
+    return Model("pytorch", network, classes, arguments={**SMALL[network], **options})
 
 
 def weights_of(network, clip=CLIP, **options):
@@ -51,7 +53,7 @@ def weights_of(network, clip=CLIP, **options):
 
 def demo_net(**options):
     model = {"depth": 10, "widen_factor": 0.125, "conv1_t_size": 3, **options}
-    return make_network(Model("pytorch", "resnet3d", model.pop("classes", 8), **model), CLIP)
+    return make_network(Model("pytorch", "resnet3d", model.pop("classes", 8), arguments=model), CLIP)
 
 
 def save(tmp_path, content, **options):
@@ -200,15 +202,15 @@ def test_quantised_weights_are_refused(tmp_path, weights):
 @pytest.mark.parametrize(
     ("options", "sets"),
     [
-        ({"depth": 18}, "--set model.depth=18"),
+        ({"depth": 18}, "--set model.arguments.depth=18"),
         ({"classes": 400}, "--set model.classes=400"),
-        ({"shortcut": "A"}, "--set model.shortcut=A"),
-        ({"widen_factor": 0.25}, "--set model.widen_factor=0.25"),
-        ({"conv1_t_size": 7}, "--set model.conv1_t_size=7"),
-        ({"stem_width": 5}, "--set model.stem_width=5"),
+        ({"shortcut": "A"}, "--set model.arguments.shortcut=A"),
+        ({"widen_factor": 0.25}, "--set model.arguments.widen_factor=0.25"),
+        ({"conv1_t_size": 7}, "--set model.arguments.conv1_t_size=7"),
+        ({"stem_width": 5}, "--set model.arguments.stem_width=5"),
         (
             {"depth": 50, "shortcut": "A", "classes": 51},
-            "--set model.depth=50 --set model.shortcut=A --set model.classes=51",
+            "--set model.arguments.depth=50 --set model.arguments.shortcut=A --set model.classes=51",
         ),
     ],
 )
@@ -253,8 +255,8 @@ def test_families_and_their_parameters_are_read_from_names_and_shapes(network):
     state = weights_of(network)
     assert network_of(state) == network
     found, model = options_of(state, network), small(network)
-    expected = {key: getattr(model, key) for key in found}
-    assert found == expected
+    expected = asdict(read_options(FAMILIES[network].options, model, network))
+    assert found == {key: expected[key] for key in found}
     assert set(SMALL[network]) <= set(found) | {"shortcut"}
 
 
@@ -263,9 +265,10 @@ def test_golden_state_dicts_are_recognised(name):
     description, _ = golden.load(name)
     state = {key: torch.empty(shape, device="meta") for key, shape, _ in description["params"]}
     model = golden.model_of(name)
+    wanted = asdict(read_options(FAMILIES[model.network].options, model, name))
     assert network_of(state) == model.network
     found = options_of(state, model.network)
-    assert found == {key: getattr(model, key) for key in found}
+    assert found == {key: wanted[key] for key in found}
 
 
 @pytest.mark.parametrize(
@@ -306,7 +309,7 @@ def test_names_of_strangers_say_what_they_are(tmp_path):
     assert "under the names of PaddleC3D; use a card with model.framework paddle" in refusal(save(tmp_path, paddle))
     mindspore = {"bn1.bn2d.gamma": torch.zeros(4)}
     assert "under the names of MindSpore; use a card with model.framework" in refusal(save(tmp_path, mindspore))
-    assert "none of the networks resnet3d, " in refusal(save(tmp_path, {"a": torch.zeros(4)}))
+    assert "none of the networks c3d, densenet, " in refusal(save(tmp_path, {"a": torch.zeros(4)}))
 
 
 @pytest.mark.parametrize("prefix", ["", "backbone."])

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from clip2om.export.__main__ import main
+from clip2om.export.pytorch.networks import build_network
 from clip2om.pipeline import cards
+from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.records import GraphRecord, read_record
 
 SOURCE = """
@@ -45,7 +47,14 @@ def card_of(folder, network="my_net.py:build", more="", arguments=""):
     (folder / "my_net.py").write_text(SOURCE)
     with open(DEMO.path, encoding="utf-8") as stream:
         text = stream.read()
-    for line in ("depth = 10", 'shortcut = "B"', "widen_factor = 0.125", "conv1_t_size = 3", 'pooling = "average"'):
+    for line in (
+        "depth = 10",
+        'shortcut = "B"',
+        "widen_factor = 0.125",
+        "conv1_t_size = 3",
+        "[model.arguments]",
+        'pooling = "average"',
+    ):
         text = text.replace(f"{line}\n", "")
     text = text.replace('network = "resnet3d"', f'network = "{network}"\n{more}').replace('dtype = "uint8"', "")
     text = text.replace("[input]", f"[model.arguments]\n{arguments}\n[input]")
@@ -118,11 +127,9 @@ def test_arguments_and_classes_are_checked(tmp_path, capsys):
 def test_arguments_of_a_family_are_its_entries(tmp_path):
     text = DEMO.path
     with open(text, encoding="utf-8") as stream:
-        content = (
-            stream.read().replace("depth = 10\n", "").replace("[input]", "[model.arguments]\ndepth = 18\n\n[input]")
-        )
+        content = stream.read().replace("depth = 10\n", "depth = 18\n")
     (tmp_path / "mine.toml").write_text(content)
-    assert cards.load(str(tmp_path / "mine.toml")).model.depth == 18
-    assert cards.load(str(tmp_path / "mine.toml"), ["model.arguments.depth=34"]).model.depth == 34
-    with pytest.raises(Exception, match=r"unknown key 'model\.arguments\.breadth'"):
-        cards.load("3d_resnet_demo", ["model.arguments.breadth=3"])
+    assert cards.load(str(tmp_path / "mine.toml")).model.arguments["depth"] == 18
+    assert cards.load(str(tmp_path / "mine.toml"), ["model.arguments.depth=34"]).model.arguments["depth"] == 34
+    with pytest.raises(RequestError, match=r"model\.arguments\.breadth is 3, which resnet3d does not take; remove it"):
+        build_network(cards.load("3d_resnet_demo", ["model.arguments.breadth=3"]))

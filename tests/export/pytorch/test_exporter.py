@@ -69,7 +69,7 @@ def test_nodes_have_no_attribute_that_the_npu_converter_refuses(checkpoint, tmp_
 
 @pytest.mark.parametrize("batch", [2, DYNAMIC])
 def test_shortcut_a_becomes_plain_convolutions(tmp_path, batch):
-    overrides = ("model.shortcut=A", "model.widen_factor=0.0625")
+    overrides = ("model.arguments.shortcut=A", "model.arguments.widen_factor=0.0625")
     state = golden.state_dict(build_network(cards.load("3d_resnet_demo", overrides)), "A")
     torch.save(state, tmp_path / "a.pth")
     _, record, model = exported(tmp_path / "a.pth", tmp_path / "graph", *overrides, batch=batch)
@@ -102,7 +102,12 @@ def test_pixel_graph_gives_the_logits_of_normalised_batches(checkpoint, tmp_path
 
 def test_graph_equals_the_golden_vectors(tmp_path):
     description, expected = golden.load("resnet-18-w025")
-    overrides = ("model.depth=18", "model.widen_factor=0.25", "model.classes=8", "model.conv1_t_size=7")
+    overrides = (
+        "model.arguments.depth=18",
+        "model.arguments.widen_factor=0.25",
+        "model.classes=8",
+        "model.arguments.conv1_t_size=7",
+    )
     sizes = ("clips.frames=8", "input.shape=[3, 8, 64, 64]", "export.pooling=average")
     state = golden.state_dict(build_network(cards.load("3d_resnet_demo", overrides)), "resnet-18-w025")
     torch.save(state, tmp_path / "golden.pth")

@@ -307,9 +307,10 @@ def test_names_that_collide_are_refused(tmp_path, weights):
 
 def test_prefix_is_named_where_the_network_is_another_one(tmp_path, weights):
     line = refusal(
-        save(tmp_path, {"state_dict": prefixed(weights, "model.")}), cards.load("3d_resnet_demo", ["model.depth=18"])
+        save(tmp_path, {"state_dict": prefixed(weights, "model.")}),
+        cards.load("3d_resnet_demo", ["model.arguments.depth=18"]),
     )
-    assert "names after 'model.'" in line and "use --set model.depth=10" in line
+    assert "names after 'model.'" in line and "use --set model.arguments.depth=10" in line
 
 
 def test_head_in_a_sequential_and_pruned_weights(tmp_path, weights):
@@ -495,10 +496,10 @@ def test_index_of_a_safetensors_folder_is_no_crash(tmp_path):
 
 
 def test_hint_says_what_weights_cannot_tell(tmp_path):
-    network = build_network(cards.load("3d_resnet_demo", ["model.depth=18"]))
+    network = build_network(cards.load("3d_resnet_demo", ["model.arguments.depth=18"]))
     line = refusal(save(tmp_path, network.state_dict()))
     assert "weights cannot tell no_max_pool, conv1_t_stride, same_padding: set them as it was trained;" in line
-    assert line.endswith("use --set model.depth=18")
+    assert line.endswith("use --set model.arguments.depth=18")
 
 
 def test_other_classes_are_told_by_the_head_alone(tmp_path, weights):

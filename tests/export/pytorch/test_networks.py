@@ -85,7 +85,7 @@ def from_tensorflow(shapes):
 def test_c3d_with_same_padding_equals_tensorflow():
     description, expected = golden.load("c3d-tf")
     weights = {key: golden.weight("c3d-tf", key, tuple(shape), "tensorflow") for key, shape, _ in description["params"]}
-    network = make_network(Model("pytorch", "c3d", 101, same_padding=True), CLIP).eval()
+    network = make_network(Model("pytorch", "c3d", 101, arguments={"same_padding": True}), CLIP).eval()
     network.load_state_dict(from_tensorflow(weights))
     found = logits(network, "c3d-tf", description["logical_clips_NCTHW"])
     # The tolerance of the golden vectors is 1e-5; TensorFlow itself is at 2.3e-6.
@@ -99,7 +99,7 @@ def test_resnet_with_same_padding_equals_mindspore():
     description, expected = golden.load("ms-resnet3d-50-from-resnet-50")
     for shape, wanted in (("small_input_shape", "logits_small_f64"), ("input_shape", "logits_f64")):
         clip = tuple(description[shape][1:])
-        model = dataclasses.replace(golden.model_of("resnet-50"), same_padding=True)
+        model = dataclasses.replace(golden.model_of("resnet-50"), arguments={"depth": 50, "same_padding": True})
         network = make_network(model, clip).eval()
         network.load_state_dict(golden.state_dict(network, "resnet-50"))
         assert golden.close(logits(network, "resnet-50", description[shape]), expected[wanted])
@@ -148,7 +148,7 @@ def test_tolerance_catches_another_batch_norm_epsilon():
 )
 def test_sizes_equal_the_published_ones(network, depth, options, parameters, entries):
     with torch.device("meta"):
-        made = make_network(Model("pytorch", network, 51, depth=depth, **options), CLIP)
+        made = make_network(Model("pytorch", network, 51, arguments={"depth": depth, **options}), CLIP)
     assert sum(parameter.numel() for parameter in made.parameters()) == parameters
     assert len(made.state_dict()) == entries
 
@@ -156,7 +156,7 @@ def test_sizes_equal_the_published_ones(network, depth, options, parameters, ent
 @pytest.mark.parametrize("network", ["wideresnet", "resnext"])
 def test_stem_of_the_2018_release_is_64_wide(network):
     with torch.device("meta"):
-        state = make_network(Model("pytorch", network, 400, stem_width=64), CLIP).state_dict()
+        state = make_network(Model("pytorch", network, 400, arguments={"stem_width": 64}), CLIP).state_dict()
     found = [tuple(state[name].shape[:2]) for name in ("conv1.weight", "layer1.0.conv1.weight")]
     assert found == [(64, 3), (128, 64)]
     assert tuple(state["bn1.weight"].shape) == (64,)
@@ -166,7 +166,7 @@ def test_stem_of_the_2018_release_is_64_wide(network):
 @pytest.mark.parametrize("cardinality", [16, 64])
 def test_resnext_takes_other_cardinalities(cardinality):
     # The published network fails in its forward pass with any but 32.
-    model = Model("pytorch", "resnext", 4, cardinality=cardinality, widen_factor=0.25)
+    model = Model("pytorch", "resnext", 4, arguments={"cardinality": cardinality, "widen_factor": 0.25})
     with torch.device("meta"):
         network = make_network(model, (3, 16, 64, 64)).eval()
         assert network(torch.empty(2, 3, 16, 64, 64)).shape == (2, 4)
@@ -195,8 +195,8 @@ def test_pooling_heads_agree_whatever_the_clip_size(kind, module, size):
 
 @pytest.mark.parametrize("network", [name for name, family in FAMILIES.items() if family.pooled])
 def test_pooling_head_does_not_change_the_network(network):
-    model = Model("pytorch", network, 3, depth=121 if network == "densenet" else 50, widen_factor=0.25)
-    model = dataclasses.replace(model, depth=18) if network in ("r2plus1d", "mc3") else model
+    depth = {"densenet": 121, "r2plus1d": 18, "mc3": 18}.get(network, 50)
+    model = Model("pytorch", network, 3, arguments={"depth": depth, "widen_factor": 0.25})
     clip = golden.clips("pool", (1, 3, 16, 64, 64))
     found = []
     for pooling in ("global", "average", "mean"):
@@ -206,7 +206,7 @@ def test_pooling_head_does_not_change_the_network(network):
 
 
 def test_window_is_the_published_one_at_the_published_size():
-    assert build_network(cards.load("3d_resnet", ["model.depth=10"])).avgpool.window == (1, 4, 4)
+    assert build_network(cards.load("3d_resnet", ["model.arguments.depth=10"])).avgpool.window == (1, 4, 4)
 
 
 def test_window_pool_refuses_features_of_another_size():
@@ -217,38 +217,57 @@ def test_window_pool_refuses_features_of_another_size():
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["model.depth=19"], "model.depth is 19, expected one of: 10, 18, 34"),
-        (["model.widen_factor=0.001"], "widen_factor 0.001 leaves a layer of 64 without channels"),
-        (["model.conv1_t_size=0"], "model.conv1_t_size is 0"),
-        (["model.conv1_t_stride=0"], "model.conv1_t_stride is 0"),
-        (["model.stem_width=-1"], "model.stem_width is -1"),
-        (["model.network=i3d"], "model.network is 'i3d', expected one of: resnet3d, resnet2p1d, preresnet"),
-        (["model.network=wideresnet"], "model.depth is 10, expected one of: 50, 101, 152, 200"),
-        (["model.network=preresnet", "model.depth=19"], "model.depth is 19, expected one of: 10, 18"),
-        (["model.network=resnet2p1d", "model.depth=19"], "model.depth is 19, expected one of: 10, 18"),
-        (["model.network=densenet", "model.conv1_t_size=7"], "model.depth is 10, expected one of: 121, 169, 201, 264"),
+        (["model.arguments.depth=19"], "model.arguments.depth is 19, expected one of: 10, 18, 34"),
+        (["model.arguments.widen_factor=0.001"], "widen_factor 0.001 leaves a layer of 64 without channels"),
+        (["model.arguments.conv1_t_size=0"], "model.arguments.conv1_t_size is 0"),
+        (["model.arguments.conv1_t_stride=0"], "model.arguments.conv1_t_stride is 0"),
+        (["model.arguments.stem_width=-1"], "model.arguments.stem_width is -1"),
+        (["model.network=none"], "model.network is 'none', expected one of: c3d, densenet, "),
+        (["model.network=wideresnet"], "model.arguments.depth is 10, expected one of: 50, 101, 152, 200"),
         (
-            ["model.network=r2plus1d", "model.depth=50", "model.conv1_t_size=7"],
-            "model.depth is 50, expected one of: 18, 34",
+            ["model.network=preresnet", "model.arguments.depth=19"],
+            "model.arguments.depth is 19, expected one of: 10, 18",
         ),
         (
-            ["model.network=wideresnet", "model.depth=50", "model.wide_resnet_k=0"],
-            "model.wide_resnet_k is 0, expected 1 or more",
+            ["model.network=resnet2p1d", "model.arguments.depth=19"],
+            "model.arguments.depth is 19, expected one of: 10, 18",
         ),
-        (["model.network=resnext", "model.depth=50"], "widen_factor 0.125 give no whole channels per group"),
-        (["model.wide_resnet_k=3"], "model.wide_resnet_k is 3, which resnet3d does not take"),
-        (["model.dropout=true"], "model.dropout is True, which resnet3d does not take"),
-        (["model.network=c3d", "model.conv1_t_size=7"], "model.depth is 10, which c3d does not take"),
-        (["model.network=preresnet", "model.same_padding=true"], "same_padding is True, which preresnet does not take"),
+        (
+            ["model.network=densenet", "model.arguments.conv1_t_size=7"],
+            "model.arguments.depth is 10, expected one of: 121, 169, 201, 264",
+        ),
+        (
+            ["model.network=r2plus1d", "model.arguments.depth=50", "model.arguments.conv1_t_size=7"],
+            "model.arguments.depth is 50, expected one of: 18, 34",
+        ),
+        (
+            ["model.network=wideresnet", "model.arguments.depth=50", "model.arguments.wide_resnet_k=0"],
+            "model.arguments.wide_resnet_k is 0, expected 1 or more",
+        ),
+        (["model.network=resnext", "model.arguments.depth=50"], "widen_factor 0.125 give no whole channels per group"),
+        (["model.arguments.depth=deep"], "model.arguments.depth is 'deep' (str), expected an integer"),
+        (["model.arguments.depth=18.5"], "model.arguments.depth is 18.5 (float), expected an integer"),
+        (["model.arguments.no_max_pool=1"], "model.arguments.no_max_pool is 1 (int), expected true or false"),
+        (["model.arguments.shortcut=C"], "model.arguments.shortcut is 'C' (str), expected A or B"),
+        (["model.arguments.wide_resnet_k=3"], "model.arguments.wide_resnet_k is 3, which resnet3d does not take"),
+        (["model.arguments.dropout=true"], "model.arguments.dropout is True, which resnet3d does not take"),
+        (
+            ["model.network=c3d", "model.arguments.conv1_t_size=7", "export.pooling=global"],
+            "model.arguments.depth is 10, which c3d does not take",
+        ),
+        (
+            ["model.network=preresnet", "model.arguments.same_padding=true"],
+            "same_padding is True, which preresnet does not take",
+        ),
         (["export.batch_accuracy=true"], "export.batch_accuracy is for TensorFlow cards"),
         (["export.average_clips=true"], "export.average_clips is on, layout NCTHW has no clips to average"),
         (
             [
                 "model.network=densenet",
-                "model.depth=121",
+                "model.arguments.depth=121",
                 "clips.frames=8",
                 "input.shape=[3, 8, 64, 64]",
-                "model.conv1_t_size=7",
+                "model.arguments.conv1_t_size=7",
             ],
             "a clip of 3x8x64x64 is too small for densenet-121",
         ),
@@ -256,15 +275,15 @@ def test_window_pool_refuses_features_of_another_size():
             [
                 "model.network=c3d",
                 "export.pooling=global",
-                "model.depth=50",
-                "model.conv1_t_size=7",
+                "model.arguments.depth=50",
+                "model.arguments.conv1_t_size=7",
                 "clips.frames=4",
                 "input.shape=[3, 4, 64, 64]",
             ],
             "a clip of 3x4x64x64 is too small for c3d",
         ),
         (
-            ["model.network=c3d", "model.depth=50", "model.conv1_t_size=7", "export.pooling=mean"],
+            ["model.network=c3d", "model.arguments.depth=50", "model.arguments.conv1_t_size=7", "export.pooling=mean"],
             "export.pooling is 'mean', c3d has no pooling head",
         ),
     ],

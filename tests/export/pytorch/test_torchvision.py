@@ -33,11 +33,11 @@ def test_what_shapes_cannot_tell_is_told_by_the_names(tmp_path):
     description, _ = golden.load("tv-r3d-18")
     state = {key: torch.zeros(()).expand(shape) for key, shape, _ in description["params"]}
     torch.save(state, tmp_path / "some.pth")
-    sets = ["model.depth=18", "model.conv1_t_size=3", "model.classes=400", "dataset.labels="]
+    sets = ["model.arguments.depth=18", "model.arguments.conv1_t_size=3", "model.classes=400", "dataset.labels="]
     other = cards.load("3d_resnet", sets)
     with pytest.raises(RequestError) as caught:
         load_weights(build_network(other), tmp_path / "some.pth", other)
-    assert caught.value.line().endswith("use --set model.no_max_pool=true")
+    assert caught.value.line().endswith("use --set model.arguments.no_max_pool=true")
 
 
 @pytest.mark.parametrize("card", NETWORKS)

@@ -15,7 +15,7 @@ from tests import networks
 
 FRAMES, SIDE, CLASSES = 8, 32, 5
 SMALL = (
-    "model.widen_factor=0.0625",
+    "model.arguments.widen_factor=0.0625",
     f"model.classes={CLASSES}",
     f"input.shape={[FRAMES, SIDE, SIDE, 3]}",
     "input.batch=2",

@@ -61,9 +61,9 @@ def test_one_class_more_is_refused(tmp_path: Path, resource: bool) -> None:
 
 
 def test_wider_network_and_other_clips(tmp_path: Path) -> None:
-    wide = small.save(tmp_path / "wide", small.weights(small.network("model.widen_factor=0.125")))
+    wide = small.save(tmp_path / "wide", small.weights(small.network("model.arguments.widen_factor=0.125")))
     line = refused(wide)
-    assert "a C3D of 5 classes, widen factor 0.125; use --set model.widen_factor=0.125" in line
+    assert "a C3D of 5 classes, widen factor 0.125; use --set model.arguments.widen_factor=0.125" in line
     assert "and 18 more" in line
     larger = (f"input.shape={[8, 64, 64, 3]}", "transform.size=64", "transform.resize=64")
     other = small.save(tmp_path / "other", small.weights(small.network(*larger)))

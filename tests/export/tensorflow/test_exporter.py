@@ -209,7 +209,9 @@ def test_mean_volume_that_is_none(
 
 
 def test_dropout_of_the_published_graph_is_said_and_everything_else_compared(checkpoint: Path, tmp_path: Path) -> None:
-    process = done(export(checkpoint, tmp_path / "graph", *small.plain("model.dropout=true"), "--dynamic-batch"))
+    process = done(
+        export(checkpoint, tmp_path / "graph", *small.plain("model.arguments.dropout=true"), "--dynamic-batch")
+    )
     (warning,) = [line for line in process.stderr.splitlines() if "dropout" in line]
     assert "the graph gives other scores at every run" in warning
     assert "parity  TensorFlow eager, both without dropout: largest difference" in process.stdout

@@ -94,8 +94,8 @@ def test_dropout_drops_half_of_the_values_and_doubles_the_others() -> None:
     ("override", "words"),
     [
         ("model.network=resnet3d", "model.network is 'resnet3d', TensorFlow checkpoints are of: c3d"),
-        ("model.widen_factor=0.001", "model.widen_factor 0.001 leaves a layer without channels"),
-        ("model.depth=18", "model.depth is 18, which TensorFlow's c3d does not take"),
+        ("model.arguments.widen_factor=0.001", "model.arguments.widen_factor 0.001 leaves a layer without channels"),
+        ("model.arguments.depth=18", "model.arguments.depth is 18, which TensorFlow's c3d does not take"),
         ("export.pooling=mean", "export.pooling is 'mean', c3d has no pooling head"),
         ("export.average_clips=true", "export.average_clips is on, layout NTHWC has no clips to average"),
     ],

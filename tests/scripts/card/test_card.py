@@ -40,7 +40,7 @@ def test_card_from_weights_and_class_folders(tmp_path, capsys):
     data = folder_of_classes(tmp_path / "data", frames=True)
     assert main([str(source), "--videos", str(data), "--output", str(target)]) == 0
     card = cards.load(str(target))
-    assert (card.model.network, card.model.depth, card.model.classes) == ("resnet3d", 10, 8)
+    assert (card.model.network, card.model.arguments["depth"], card.model.classes) == ("resnet3d", 10, 8)
     assert card.class_names() == sorted(CLASSES)
     assert (card.dataset.format, card.dataset.frame_name, card.dataset.first_frame) == ("folders", "img_{:04d}.jpg", 0)
     assert card.dataset.videos == str(data.absolute())

@@ -143,21 +143,13 @@ def test_every_command_of_the_tutorial_runs(tmp_path: Path) -> None:
 def test_network_of_the_tutorial_is_exported(tmp_path: Path) -> None:
     tutorial = Tutorial(tmp_path / "project")
     (tutorial.root / "models" / "mine.toml").write_text(tutorial.block(tutorial.steps, "toml"))
-    (tutorial.root / "export" / "pytorch" / "tiny.py").write_text(tutorial.block(tutorial.network, "python"))
+    (tutorial.root / "export/pytorch/networks/tiny.py").write_text(tutorial.block(tutorial.network, "python"))
     shutil.copy(ROOT / "models/labels/motions.txt", tutorial.root / "models/labels/mine.txt")
-    rows = re.findall(r"^\| `(\S+)` \| `(\w+)`.*?\| `(.*?)`", tutorial.network, re.MULTILINE)
-    assert [table for _, table, _ in rows] == ["FAMILIES", "_NETWORKS", "_TITLES"]
-    for file, table, line in rows:
-        path = tutorial.root / file
-        text, count = re.subn(rf"(?m)^({table}\b.*= {{)$", rf"\1\n    {line}", path.read_text())
-        assert count == 1, file
-        imported = "from clip2om.export.pytorch.tiny import Tiny\nfrom clip2om.pipeline.card import"
-        path.write_text(text.replace("from clip2om.pipeline.card import", imported, 1) if table == "FAMILIES" else text)
-    tiny = "--set model.network=tiny --set model.depth=50 --set model.widen_factor=1.0 --set model.conv1_t_size=7"
+    tiny = "--set model.network=tiny --set model.arguments={}"
     code = (
         "import torch; from clip2om.export.pytorch.networks import build_network; "
         "from clip2om.pipeline import cards; "
-        "entries = ['model.network=tiny', 'model.depth=50', 'model.widen_factor=1.0', 'model.conv1_t_size=7']; "
+        "entries = ['model.network=tiny', 'model.arguments={}']; "
         "torch.save(build_network(cards.load('mine', entries)).state_dict(), 'tiny.pth')"
     )
     tutorial.run(f'{sys.executable} -c "{code}"')

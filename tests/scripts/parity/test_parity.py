@@ -219,7 +219,9 @@ def test_wrong_requests_are_one_line(built: Built, tmp_path: Path) -> None:
     refused(built.parity(tmp_path, compiled=tmp_path / "none"), "none/model.json: no such file", "run make om")
     refused(built.parity(tmp_path, "--checkpoint", "none.pth"), "none.pth: no such checkpoint")
     refused(built.parity(tmp_path, "--export-python", "/nowhere/python"), "/nowhere/python cannot be run")
-    refused(built.parity(tmp_path, "--set", "model.depth=18", "--clips", 8), "does not fit card 3d_resnet_demo")
+    refused(
+        built.parity(tmp_path, "--set", "model.arguments.depth=18", "--clips", 8), "does not fit card 3d_resnet_demo"
+    )
     refused(built.parity(tmp_path, "--clips", 0), "'0' is not an integer of 1 or more")
     refused(built.parity(tmp_path, "--max-diff", "nan"), "'nan' is not a number of 0 or more")
     refused(built.parity(built.root), "is the folder of the batches")

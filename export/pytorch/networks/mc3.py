@@ -1,18 +1,28 @@
 """The MC3 of torchvision: a 3D ResNet whose convolutions reach over time in the first stage alone.
 
 Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition", CVPR 2018; the names are those of
-:mod:`export.pytorch.resnet3d`, to which :mod:`export.pytorch.renaming` brings torchvision's.
+:mod:`export.pytorch.networks.resnet3d`, to which :mod:`export.pytorch.renaming` brings torchvision's.
 """
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import dataclass
+from typing import Any, Dict
 
 from torch import Tensor, nn
 
-from clip2om.export.pytorch.residual import WIDTHS, Clip, ResidualNet, refuse_depth, scaled
-from clip2om.export.pytorch.resnet3d import BASIC_DEPTHS, BasicBlock
-from clip2om.pipeline.card import Model
+from clip2om.export.pytorch.family import PLAIN, Clip, Family, State, depth_of
+from clip2om.export.pytorch.networks.resnet3d import BASIC_DEPTHS, LANDMARKS, BasicBlock, kind_of
+from clip2om.export.pytorch.residual import WIDTHS, ResidualNet, StemOptions, refuse_depth, scaled
+
+
+@dataclass(frozen=True)
+class Mc3Options:
+    """Depth, and the factor of all widths."""
+
+    classes: int
+    depth: int = 18
+    widen_factor: float = 1.0
 
 
 class FlatBlock(nn.Module):
@@ -38,7 +48,7 @@ class FlatBlock(nn.Module):
         return self.relu(out + self.downsample(x))
 
 
-def mc3(model: Model, clip: Clip) -> ResidualNet:
+def mc3(model: Mc3Options, clip: Clip) -> ResidualNet:
     """Return the MC3 of ``model.depth``: a stem of 3x7x7 without max pooling, then one stage in time and three flat.
 
     Raises:
@@ -54,9 +64,29 @@ def mc3(model: Model, clip: Clip) -> ResidualNet:
             return BasicBlock(in_width, width, stride, "B")
         return FlatBlock(in_width, width, stride)
 
-    stem = dataclasses.replace(model, conv1_t_size=3, conv1_t_stride=1, no_max_pool=True, stem_width=0)
+    stem = StemOptions(model.classes, model.depth, model.widen_factor, conv1_t_size=3, no_max_pool=True)
     return ResidualNet(stem, clip, block, BASIC_DEPTHS[model.depth], widths)
 
 
 def _flat(in_width: int, width: int, stride: int) -> nn.Conv3d:
     return nn.Conv3d(in_width, width, (1, 3, 3), stride=(1, stride, stride), padding=(0, 1, 1), bias=False)
+
+
+def _read(state: State) -> Dict[str, Any]:
+    options: Dict[str, Any] = dict(depth_of(BASIC_DEPTHS, state))
+    options["widen_factor"] = len(state["layer4.0.conv2.weight"]) / WIDTHS[3]
+    return {**options, "classes": len(state["fc.weight"])}
+
+
+FAMILIES = (
+    Family(
+        "mc3",
+        Mc3Options,
+        mc3,
+        "an MC3 of torchvision",
+        PLAIN,
+        LANDMARKS,
+        _read,
+        lambda state: kind_of(state) == "mc3",
+    ),
+)

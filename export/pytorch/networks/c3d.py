@@ -7,14 +7,25 @@ fc6 takes is channel, frame, row, column, as in mmaction2 and PaddleC3D.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Any, Dict
 
 import torch
 from torch import Tensor, nn
 
-from clip2om.export.pytorch.residual import Clip, scaled
-from clip2om.pipeline.card import Model
+from clip2om.export.pytorch.family import Clip, Family, State
+from clip2om.export.pytorch.residual import WIDTHS, scaled
 
 _LINEAR = 4096
+
+
+@dataclass(frozen=True)
+class C3dOptions:
+    """The factor of all widths; ``same_padding`` pads poolings at the end only, as TensorFlow does."""
+
+    classes: int
+    widen_factor: float = 1.0
+    same_padding: bool = False
 
 
 class ConvRelu(nn.Module):
@@ -37,7 +48,7 @@ class Backbone(nn.Module):
         clip: Channels, frames, height and width of the input: they decide how wide fc6 is.
     """
 
-    def __init__(self, model: Model, clip: Clip) -> None:
+    def __init__(self, model: C3dOptions, clip: Clip) -> None:
         super().__init__()
         narrow, double, wide, widest = (scaled(width, model.widen_factor) for width in (64, 128, 256, 512))
         same = model.same_padding
@@ -98,7 +109,7 @@ class C3d(nn.Module):
         RequestError: a factor that leaves no channels.
     """
 
-    def __init__(self, model: Model, clip: Clip) -> None:
+    def __init__(self, model: C3dOptions, clip: Clip) -> None:
         super().__init__()
         self.backbone = Backbone(model, clip)
         self.cls_head = Head(self.backbone.fc7.out_features, model.classes)
@@ -110,3 +121,23 @@ class C3d(nn.Module):
 
 def _pooled_size(pools: nn.Sequential, clip: Clip) -> torch.Size:
     return pools(torch.empty(1, *clip)).shape[2:]
+
+
+def _read(state: State) -> Dict[str, Any]:
+    factor = len(state["backbone.conv5b.conv.weight"]) / WIDTHS[3]
+    return {"widen_factor": factor, "classes": len(state["cls_head.fc_cls.weight"])}
+
+
+FAMILIES = (
+    Family(
+        "c3d",
+        C3dOptions,
+        C3d,
+        "a C3D",
+        frozenset({"Conv", "Relu", "MaxPool", "Flatten", "Gemm"}),
+        {"backbone.conv1a.conv.weight": 5, "backbone.conv5b.conv.weight": 5, "cls_head.fc_cls.weight": 2},
+        _read,
+        pooled=False,
+        untold=("same_padding",),
+    ),
+)

@@ -1,15 +1,29 @@
 """The 3D-ResNets family ``resnet2p1d``: each 3-D convolution becomes one over space and one over time.
 
-Not the R(2+1)D of :mod:`export.pytorch.r2plus1d`, which has another stem, other middle widths and other names.
+Not the R(2+1)D of :mod:`export.pytorch.networks.r2plus1d`, which has another stem, other middle widths and other names.
 """
 
 from __future__ import annotations
 
+from typing import Any, Dict
+
 from torch import Tensor, nn
 
-from clip2om.export.pytorch.residual import WIDTHS, Clip, ResidualNet, conv1x1x1, make_shortcut, refuse_depth, scaled
-from clip2om.export.pytorch.resnet3d import BASIC_DEPTHS, DEPTHS
-from clip2om.pipeline.card import Model
+from clip2om.export.pytorch.family import Clip, Family, State
+from clip2om.export.pytorch.networks.resnet3d import BASIC_DEPTHS, DEPTHS, depths_of
+from clip2om.export.pytorch.residual import (
+    POOLED_STEM,
+    UNTOLD,
+    WIDTHS,
+    ResidualNet,
+    ResidualOptions,
+    StemOptions,
+    conv1x1x1,
+    make_shortcut,
+    read_residual,
+    refuse_depth,
+    scaled,
+)
 
 
 class Basic2p1d(nn.Module):
@@ -70,7 +84,7 @@ class Bottleneck2p1d(nn.Module):
 class ResNet2p1d(ResidualNet):
     """The shared skeleton with a stem over space, then time."""
 
-    def add_stem(self, model: Model, channels: int, width: int) -> None:
+    def add_stem(self, model: StemOptions, channels: int, width: int) -> None:
         """Add the two convolutions; the middle width counts three channels whatever ``channels`` is."""
         size = model.conv1_t_size
         middle = 3 * width * size * 49 // (3 * 49 + size * width)
@@ -86,7 +100,7 @@ class ResNet2p1d(ResidualNet):
         return self.relu(self.bn1_t(self.conv1_t(x)))
 
 
-def resnet2p1d(model: Model, clip: Clip) -> ResidualNet:
+def resnet2p1d(model: ResidualOptions, clip: Clip) -> ResidualNet:
     """Return the (2+1)D ResNet of ``model.depth``.
 
     Raises:
@@ -120,3 +134,22 @@ def spatial(in_width: int, out_width: int, stride: int = 1) -> nn.Conv3d:
 def temporal(in_width: int, out_width: int, stride: int = 1) -> nn.Conv3d:
     """Return a 3x1x1 convolution, ``stride`` in time, no bias."""
     return nn.Conv3d(in_width, out_width, (3, 1, 1), stride=(stride, 1, 1), padding=(1, 0, 0), bias=False)
+
+
+def _read(state: State) -> Dict[str, Any]:
+    return read_residual(state, depths_of(state), "conv1_t.weight", "layer4.0.conv2_t.weight")
+
+
+FAMILIES = (
+    Family(
+        "resnet2p1d",
+        ResidualOptions,
+        resnet2p1d,
+        "a (2+1)D ResNet of the 3D-ResNets",
+        POOLED_STEM,
+        {"conv1_s.weight": 5, "conv1_t.weight": 5, "layer4.0.conv2_t.weight": 5, "fc.weight": 2},
+        _read,
+        arch="resnet2p1d",
+        untold=UNTOLD,
+    ),
+)

@@ -6,17 +6,27 @@ convolutions over space and time are those of the released weights: one for each
 
 from __future__ import annotations
 
-from typing import Dict, Tuple
+from dataclasses import dataclass
+from typing import Any, Dict, Tuple
 
 from torch import Tensor, nn
 
+from clip2om.export.pytorch.family import PLAIN, Clip, Family, State, depth_of
+from clip2om.export.pytorch.networks.resnet2p1d import middle_width, spatial, temporal
 from clip2om.export.pytorch.pooling import GlobalPool
-from clip2om.export.pytorch.residual import WIDTHS, Clip, make_shortcut, make_stage, refuse_depth, scaled
-from clip2om.export.pytorch.resnet2p1d import middle_width, spatial, temporal
-from clip2om.pipeline.card import Model
+from clip2om.export.pytorch.residual import WIDTHS, make_shortcut, make_stage, refuse_depth, scaled
 
 R2PLUS1D_DEPTHS: Dict[int, Tuple[int, ...]] = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 _STEM = 45
+
+
+@dataclass(frozen=True)
+class R2Plus1dOptions:
+    """Depth, and the factor of all widths."""
+
+    classes: int
+    depth: int = 34
+    widen_factor: float = 1.0
 
 
 class Pair(nn.Module):
@@ -69,7 +79,7 @@ class R2Plus1d(nn.Module):
         RequestError: a depth that is not in :data:`R2PLUS1D_DEPTHS`, or a factor that leaves no channels.
     """
 
-    def __init__(self, model: Model, clip: Clip) -> None:
+    def __init__(self, model: R2Plus1dOptions, clip: Clip) -> None:
         super().__init__()
         if model.depth not in R2PLUS1D_DEPTHS:
             raise refuse_depth(model.depth, list(R2PLUS1D_DEPTHS))
@@ -97,3 +107,22 @@ class R2Plus1d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map normalised clips, float (N, channels, T, H, W), to logits, float (N, classes)."""
         return self.fc(self.avgpool(self.features(x)))
+
+
+def _read(state: State) -> Dict[str, Any]:
+    options: Dict[str, Any] = dict(depth_of(R2PLUS1D_DEPTHS, state))
+    options["widen_factor"] = len(state["layer4.0.conv2.conv2.weight"]) / WIDTHS[3]
+    return {**options, "classes": len(state["fc.weight"])}
+
+
+FAMILIES = (
+    Family(
+        "r2plus1d",
+        R2Plus1dOptions,
+        R2Plus1d,
+        "an R(2+1)D of GluonCV",
+        PLAIN,
+        {"conv2.weight": 5, "layer1.0.conv1.conv1.weight": 5, "layer4.0.conv2.conv2.weight": 5, "fc.weight": 2},
+        _read,
+    ),
+)

@@ -5,15 +5,25 @@ Huang et al., "Densely Connected Convolutional Networks", CVPR 2017 (DenseNet-BC
 
 from __future__ import annotations
 
-from typing import Dict, Tuple
+from dataclasses import dataclass
+from typing import Any, Dict, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clip2om.export.pytorch.family import Clip, Family, State, depth_of, stem_width
 from clip2om.export.pytorch.pooling import GlobalPool
-from clip2om.export.pytorch.residual import Clip, check_stem, conv1x1x1, conv3x3x3, make_stem, refuse_depth, scaled
-from clip2om.pipeline.card import Model
+from clip2om.export.pytorch.residual import (
+    UNTOLD,
+    StemOptions,
+    check_stem,
+    conv1x1x1,
+    conv3x3x3,
+    make_stem,
+    refuse_depth,
+    scaled,
+)
 
 DENSENET_DEPTHS: Dict[int, Tuple[int, ...]] = {
     121: (6, 12, 24, 16),
@@ -24,6 +34,13 @@ DENSENET_DEPTHS: Dict[int, Tuple[int, ...]] = {
 STEM = 64
 GROWTH = 32
 _BOTTLENECK = 4
+
+
+@dataclass(frozen=True)
+class DenseOptions(StemOptions):
+    """Those of the stem; ``widen_factor`` multiplies stem and growth."""
+
+    depth: int = 121
 
 
 class DenseLayer(nn.Module):
@@ -75,7 +92,7 @@ class DenseNet3d(nn.Module):
         RequestError: a depth that is not in :data:`DENSENET_DEPTHS`, or an option that gives no network.
     """
 
-    def __init__(self, model: Model, clip: Clip) -> None:
+    def __init__(self, model: DenseOptions, clip: Clip) -> None:
         super().__init__()
         if model.depth not in DENSENET_DEPTHS:
             raise refuse_depth(model.depth, list(DENSENET_DEPTHS))
@@ -108,3 +125,30 @@ def _dense_block(width: int, growth: int, count: int) -> nn.Sequential:
     for number in range(count):
         block.add_module(f"denselayer{number + 1}", DenseLayer(width + number * growth, growth))
     return block
+
+
+def _read(state: State) -> Dict[str, Any]:
+    stem, options = state["features.conv1.weight"], depth_of(DENSENET_DEPTHS, state, "features.denseblock")
+    factor = len(state["features.denseblock1.denselayer1.conv2.weight"]) / GROWTH
+    return {
+        **options,
+        "widen_factor": factor,
+        "stem_width": stem_width(len(stem), STEM, factor),
+        "conv1_t_size": stem.shape[2],
+        "classes": len(state["classifier.weight"]),
+    }
+
+
+FAMILIES = (
+    Family(
+        "densenet",
+        DenseOptions,
+        DenseNet3d,
+        "a 3D DenseNet",
+        frozenset({"Conv", "BatchNormalization", "Relu", "Concat", "MaxPool", "AveragePool", "Gemm"}),
+        {"features.conv1.weight": 5, "features.denseblock1.denselayer1.conv2.weight": 5, "classifier.weight": 2},
+        _read,
+        arch="densenet",
+        untold=UNTOLD,
+    ),
+)

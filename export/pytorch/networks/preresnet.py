@@ -6,20 +6,25 @@ block follows no convolution, so an exported graph keeps one BatchNormalization 
 
 from __future__ import annotations
 
+from typing import Any, Dict
+
 from torch import Tensor, nn
 
+from clip2om.export.pytorch.family import Clip, Family, State
+from clip2om.export.pytorch.networks.resnet3d import BASIC_DEPTHS, DEPTHS, LANDMARKS, depths_of, kind_of
 from clip2om.export.pytorch.residual import (
+    POOLED_STEM,
+    UNTOLD,
     WIDTHS,
-    Clip,
     ResidualNet,
+    ResidualOptions,
     conv1x1x1,
     conv3x3x3,
     make_shortcut,
+    read_residual,
     refuse_depth,
     scaled,
 )
-from clip2om.export.pytorch.resnet3d import BASIC_DEPTHS, DEPTHS
-from clip2om.pipeline.card import Model
 
 
 class PreBasicBlock(nn.Module):
@@ -65,7 +70,7 @@ class PreBottleneck(nn.Module):
         return out + self.downsample(x)
 
 
-def preresnet(model: Model, clip: Clip) -> ResidualNet:
+def preresnet(model: ResidualOptions, clip: Clip) -> ResidualNet:
     """Return the pre-activation 3D ResNet of ``model.depth``.
 
     Raises:
@@ -81,3 +86,24 @@ def preresnet(model: Model, clip: Clip) -> ResidualNet:
     return ResidualNet(
         model, clip, make_block, DEPTHS[model.depth], [scaled(width, model.widen_factor) for width in WIDTHS]
     )
+
+
+def _read(state: State) -> Dict[str, Any]:
+    return read_residual(state, depths_of(state))
+
+
+FAMILIES = (
+    Family(
+        "preresnet",
+        ResidualOptions,
+        preresnet,
+        "a pre-activation 3D ResNet",
+        # Normalisations that follow no convolution stay.
+        POOLED_STEM | {"BatchNormalization"},
+        LANDMARKS,
+        _read,
+        lambda state: kind_of(state) == "preresnet",
+        "preresnet",
+        untold=UNTOLD,
+    ),
+)
