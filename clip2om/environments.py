@@ -286,11 +286,11 @@ def import_folder(near: Path) -> Path:
     """Return a folder from which the project can be imported and, in an installation, nothing else."""
     if CHECKOUT:
         return ROOT
-    alone = (near / "clip2om-alone").absolute()
+    # Several installations share the user's environments: each has a folder of its own, called after where it is.
+    alone = (near / "clip2om-alone" / hashlib.sha256(os.fsencode(ROOT)).hexdigest()[:16]).absolute()
     alone.mkdir(parents=True, exist_ok=True)
-    link = alone / "clip2om"
-    if not link.exists():
-        link.symlink_to(ROOT, target_is_directory=True)
+    with contextlib.suppress(FileExistsError):
+        (alone / "clip2om").symlink_to(ROOT, target_is_directory=True)
     return alone
 
 

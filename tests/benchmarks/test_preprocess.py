@@ -32,7 +32,7 @@ def test_rows_of_video_files(tmp_path: Path) -> None:
     # A profile of the stage itself: it shows the work on frames, not a parent that waits for workers.
     for row in rows[::2]:
         assert "profile of the stage in one process: " in row.note
-        assert "video_files.py read_video " in row.note
+        assert "method 'decode' of 'av.packet.Packet' objects" in row.note
     assert not list(tmp_path.iterdir())
 
 

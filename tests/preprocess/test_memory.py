@@ -18,6 +18,7 @@ def _peak(root: Path, folders: list, videos: int) -> int:
     root.mkdir(exist_ok=True)
     data = dataset(root, folders, videos, _FRAMES)
     words = ["--model", "3d_resnet", *SmallSet.card, *data.paths, "--output", str(root / f"out{videos}")]
+    words += ["--video-path", str(folders[0].parents[1])]
     return peak_bytes([sys.executable, "-m", "preprocess", *words, "--workers", "2", "--quiet"])
 
 

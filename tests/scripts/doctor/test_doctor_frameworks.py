@@ -35,7 +35,7 @@ def found(project: Path) -> Dict[str, Check]:
 
 def test_nothing_is_there_and_nothing_is_wrong(project: Path) -> None:
     checks = found(project)
-    assert list(checks) == ["pytorch", "tensorflow", "paddle", "mindspore"]
+    assert list(checks) == ["pytorch", "tensorflow", "paddle", "mindspore", "onnx"]
     assert {check.state for check in checks.values()} == {OK}
     assert checks["mindspore"].found == (
         "no .venv/mindspore: make builds it when a card needs it, for export, and the mindspore engine for MINDIR"

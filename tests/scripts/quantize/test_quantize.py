@@ -85,7 +85,7 @@ def test_model_that_is_good_enough_is_taken_into_use_with_both_figures(build: Bu
     assert "scripts.quantize" in record.command
     found = build.found()
     assert (found["float32"]["hits"], found["float32"]["total"]) == (VIDEOS, VIDEOS)
-    assert 0.5 < found["int8"]["accuracy"] < 1
+    assert 0.25 < found["int8"]["accuracy"] < 1
     assert found["int8"]["model_sha256"] == record.sha256
     assert found["float32"]["clips_per_s"] > 0
     assert f"{found['int8']['hits']}/{VIDEOS}" in done.stdout

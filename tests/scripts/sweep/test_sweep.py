@@ -75,7 +75,7 @@ def test_simulated_npu_is_swept_in_this_process(folders: Folders) -> None:
     one, four = folders.found()["points"]
     # The simulator takes 2 ms for an execution of any size, so four clips at once are four times as fast.
     assert one["clips_per_s"] < 510
-    assert 510 < four["clips_per_s"] < 2010
+    assert 1.5 * one["clips_per_s"] < four["clips_per_s"] < 2010
     assert folders.found()["best"] == 4
     assert four["device_slots_per_s"] > four["clips_per_s"] * 0.9
 
