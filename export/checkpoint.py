@@ -101,7 +101,7 @@ def _load(name: str, args: argparse.Namespace) -> Any:
 
 def _check_network(state: State, path: Path, card: Card, console: Console) -> None:
     """Refuse weights of another network than the card's; say where depth or classes are other ones."""
-    from clip2om.export.mindspore.recognition import NETWORKS, describe
+    from clip2om.export.mindspore.recognition import NETWORKS, describe, options_of
     from clip2om.pipeline.errors import RequestError
 
     if card.model.network not in NETWORKS:
@@ -112,7 +112,7 @@ def _check_network(state: State, path: Path, card: Card, console: Console) -> No
     if found is None or found.network != card.model.network:
         seems = found or "neither of the networks whose names are known"
         raise RequestError(f"holds {seems}, card {card.name} is of {card.model.network}", path, "check --model")
-    changes = found.changes(card.model)
+    changes = found.changes(options_of(card))
     if changes:
         console.warn(f"{path} holds {found}: give the stages {' '.join(f'--set {change}' for change in changes)}")
 

@@ -14,6 +14,7 @@ from clip2om.export.gate import within
 from clip2om.pipeline.artifact import digest_of, sha256_file
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.foreign_graphs import foreign_graph
 from clip2om.pipeline.places import build_folder
 from clip2om.pipeline.records import GraphRecord, find_record
 from clip2om.pipeline.tensor import DYNAMIC, TensorSpec
@@ -156,4 +157,8 @@ def find_checkpoint(card: Card, given: Optional[Path]) -> CheckpointFiles:
     path = given or card.resolve(card.model.checkpoint)
     if not exists(path):
         raise RequestError("no such checkpoint", path, "give --checkpoint FILE" if given is None else "check the path")
+    if FRAMEWORKS[card.model.framework].adopts:
+        foreign = foreign_graph(path)
+        if foreign:
+            raise RequestError(f"{foreign[0]}, expected ONNX", path, foreign[1])
     return tensorflow_files(path) if card.model.framework == "tensorflow" else one_file(path)

@@ -45,6 +45,8 @@ def score(options: argparse.Namespace) -> int:
     """Count the scores that ``options`` name and write the results."""
     from clip2om.postprocess import results, show
     from clip2om.postprocess.accuracy import Rules, check_gate, count
+    from clip2om.postprocess.class_order import other_order
+    from clip2om.postprocess.metrics import best
 
     console = Console("postprocess", options.quiet)
     scores = _from_archive(options) if options.from_scores else _from_folder(options, console)
@@ -61,6 +63,11 @@ def score(options: argparse.Namespace) -> int:
     changed = results.write(outcome, output, with_scores=not options.from_scores)
     console.say(f"wrote {', '.join(changed)} to {output}" if changed else f"{output} holds these results already")
     show.accuracy(console, outcome.accuracy)
+    counted = outcome.scores.counted & (outcome.scores.truth >= 0)
+    tops = best(outcome.means[counted], 1, options.ties)[:, 0]
+    order = other_order(outcome.scores.truth[counted], tops, outcome.scores.labels)
+    if order:
+        console.warn(order.words())
     check_gate(outcome.accuracy, options.min_accuracy, output / results.ACCURACY)
     console.result(show.verdict(outcome.accuracy, options.min_accuracy))
     return 0

@@ -10,8 +10,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn
 
 from clip2om.export.mindspore.names import is_training_state
-from clip2om.export.mindspore.networks import options_of
-from clip2om.export.mindspore.recognition import describe, differences
+from clip2om.export.mindspore.recognition import describe, differences, options_of
 from clip2om.export.mindspore.walk import check_content
 from clip2om.export.weights import safetensors
 from clip2om.export.weights.locate import locate, tensors_of

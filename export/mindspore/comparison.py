@@ -20,7 +20,7 @@ from mindspore.train import mind_ir_pb2
 from clip2om.export import onnx_graph, parity
 from clip2om.export.mindspore.deployed import Deployed
 from clip2om.export.mindspore.graph_files import write_graph
-from clip2om.export.mindspore.networks import options_of
+from clip2om.export.mindspore.recognition import options_of
 from clip2om.export.request import ExportRequest
 from clip2om.pipeline.errors import ShortfallError
 from clip2om.pipeline.records import Parity

@@ -2,53 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Callable, Dict
 
 from mindspore import nn
 
-from clip2om.export.entries import check_entries, read_options
+from clip2om.export.entries import check_entries
 from clip2om.export.mindspore.r2plus1d import R2Plus1d
-from clip2om.export.mindspore.recognition import R2PLUS1D, R2PLUS1D_DEPTHS, RESNET3D, RESNET3D_DEPTHS
+from clip2om.export.mindspore.recognition import (
+    R2PLUS1D,
+    R2PLUS1D_DEPTHS,
+    RESNET3D,
+    RESNET3D_DEPTHS,
+    R2Plus1dOptions,
+    ResNet3dOptions,
+    options_of,
+)
 from clip2om.export.mindspore.resnet3d import ResNet3d
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.errors import RequestError
-
-
-@dataclass(frozen=True)
-class R2Plus1dOptions:
-    """Depth, and the factor of all widths; there are shortcuts of type B alone."""
-
-    classes: int
-    depth: int = 34
-    shortcut: str = "B"
-    widen_factor: float = 1.0
-
-
-@dataclass(frozen=True)
-class ResNet3dOptions:
-    """Those of the stem beside; poolings pad at the end only in any case, which ``same_padding`` says elsewhere."""
-
-    classes: int
-    depth: int = 50
-    shortcut: str = "B"
-    widen_factor: float = 1.0
-    conv1_t_size: int = 7
-    conv1_t_stride: int = 1
-    no_max_pool: bool = False
-    same_padding: bool = False
-
-
-_OPTIONS = {RESNET3D: ResNet3dOptions, R2PLUS1D: R2Plus1dOptions}
-
-
-def options_of(card: Card) -> Any:
-    """Return the options of the card's network.
-
-    Raises:
-        RequestError: one that it does not take, or of another type.
-    """
-    return read_options(_OPTIONS[card.model.network], card.model, f"MindSpore's {card.model.network}", card.path)
 
 
 def build_network(card: Card) -> nn.Cell:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from clip2om.export.entries import read_options
+from clip2om.pipeline.card import Card
+
 Shapes = Mapping[str, Tuple[int, ...]]
 RESNET3D, R2PLUS1D = NETWORKS = ("resnet3d", "r2plus1d")
 WIDTHS = (64, 128, 256, 512)
@@ -25,6 +28,42 @@ RESNET3D_DEPTHS = {
 R2PLUS1D_DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 _LAYERS = (1, 2, 3, 4)
 _SHOWN = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class R2Plus1dOptions:
+    """Depth, and the factor of all widths; there are shortcuts of type B alone."""
+
+    classes: int
+    depth: int = 34
+    shortcut: str = "B"
+    widen_factor: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class ResNet3dOptions:
+    """Those of the stem beside; poolings pad at the end only in any case, which ``same_padding`` says elsewhere."""
+
+    classes: int
+    depth: int = 50
+    shortcut: str = "B"
+    widen_factor: float = 1.0
+    conv1_t_size: int = 7
+    conv1_t_stride: int = 1
+    no_max_pool: bool = False
+    same_padding: bool = False
+
+
+_OPTIONS = {RESNET3D: ResNet3dOptions, R2PLUS1D: R2Plus1dOptions}
+
+
+def options_of(card: Card) -> Any:
+    """Return the options of the card's network.
+
+    Raises:
+        RequestError: one that it does not take, or of another type.
+    """
+    return read_options(_OPTIONS[card.model.network], card.model, f"MindSpore's {card.model.network}", card.path)
 
 
 @dataclasses.dataclass(frozen=True)

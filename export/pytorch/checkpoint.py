@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
@@ -195,13 +196,21 @@ def _misfit(
     if nearest.prefix or nearest.path not in ((), ("state_dict",)):
         problems.insert(0, nearest.where())
     told = _contradicted(nearest, card)
-    problems += [f"its names are torchvision's, whose network has {key} {value}" for key, value in told.items()]
+    problems += [f"its names are another library's, whose network has {key} {value}" for key, value in told.items()]
     seems, todo = describe(state, card, expected, implied_by(nearest) if not contradicts(arch, card) else {})
     return RequestError(f"does not fit {asked(card)}; {'; '.join(problems)}; it seems to be {seems}", path, todo)
 
 
 def implied_by(candidate: Candidate) -> Dict[str, Any]:
-    """Return entries of a card that leave no trace in shapes and that the names of a library tell."""
+    """Return arguments that leave no trace in shapes and that the names of a library tell."""
+    facebook = [
+        name for name in candidate.origins.values() if re.search(r"(pathway0_stem|^blocks\.0\.|\.blocks\.0\.)", name)
+    ]
+    if facebook and "backbone.conv1.conv.weight" in candidate.state:
+        is_i3d = candidate.state["backbone.conv1.conv.weight"].shape[2:3] == (5,)
+        return {"conv1_stride_t": 1, "pool1_stride_t": 1, "with_pool2": True} if is_i3d else {}
+    if facebook and "backbone.slow_path.conv1.conv.weight" in candidate.state:
+        return {"head_order": "slow-fast", "cut": "linspace"}
     names = [name for name in candidate.origins.values() if name.endswith("stem.0.weight")]
     is_resnet = "bn1.weight" in candidate.state and "conv2.weight" not in candidate.state
     flat = candidate.state.get("layer2.0.conv1.weight")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Dict, Sequence, Tuple
 
+from clip2om.export.pytorch.published_names import from_mit_tsm, from_pyslowfast
 from clip2om.export.weights.find import Renaming, Shapes, sequential_head
 
 _STEM = re.compile(r"^features\.(conv|norm)0\.")
@@ -54,4 +55,11 @@ def _torchvision_head(names: Sequence[str], expected: Shapes) -> Dict[str, str]:
     return {name: again.get(new, new) for name, new in renamed.items()}
 
 
-RENAMINGS: Tuple[Renaming, ...] = (from_2018_densenet, from_torchvision, sequential_head, _torchvision_head)
+RENAMINGS: Tuple[Renaming, ...] = (
+    from_2018_densenet,
+    from_torchvision,
+    from_pyslowfast,
+    from_mit_tsm,
+    sequential_head,
+    _torchvision_head,
+)

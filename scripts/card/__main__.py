@@ -38,9 +38,13 @@ def write(args: argparse.Namespace) -> int:
     from clip2om.pipeline import cards
     from clip2om.pipeline.artifact import replacing
     from clip2om.pipeline.file_kinds import is_onnx
+    from clip2om.pipeline.foreign_graphs import foreign_graph
     from clip2om.scripts.card import dataset
 
     console = Console("card", args.quiet)
+    foreign = foreign_graph(args.source) if args.source.exists() else None
+    if foreign:
+        raise RequestError(f"{foreign[0]}, a card is written from ONNX", args.source, foreign[1])
     if not args.source.is_file():
         raise RequestError("no such file", args.source, "check FROM")
     target = args.output or Path(f"{args.source.name.split('.')[0]}.toml")

@@ -189,6 +189,37 @@ def test_other_files_are_refused(tmp_path, capsys, content):
     assert str(path) in refused(capsys, path, tmp_path / "graph")
 
 
+def test_graphs_of_other_tools_are_named_with_the_command_that_converts(tmp_path, capsys):
+    saved, paddle = tmp_path / "saved", tmp_path / "paddle"
+    frozen, mindir = tmp_path / "frozen.pb", tmp_path / "net.mindir"
+    saved.mkdir()
+    paddle.mkdir()
+    (saved / "saved_model.pb").write_bytes(b"\x08\x01")
+    (paddle / "inference.pdmodel").write_bytes(b"\x0a")
+    frozen.write_bytes(b"\x0a\x1f\x0a\x05input\x12\x0bPlaceholder")
+    mindir.write_bytes(b"\x0a\x05")
+    cases = {
+        frozen: ("is a frozen graph of TensorFlow", f"tf2onnx.convert --graphdef {frozen} --inputs INPUT:0"),
+        saved: ("is a SavedModel of TensorFlow", f"tf2onnx.convert --saved-model {saved} --opset 11"),
+        saved / "saved_model.pb": ("is a SavedModel", f"--saved-model {saved} "),
+        paddle: ("is an inference model of Paddle", f"--model_dir {paddle} --model_filename inference.pdmodel"),
+        mindir: ("is a graph of MindSpore", "file_format='ONNX'"),
+    }
+    for path, words in cases.items():
+        line = refused(capsys, path, tmp_path / "graph")
+        assert all(word in line for word in words), line
+    # What a file holds decides, not its name.
+    assert adopt(foreign(tmp_path / "onnx.pb"), tmp_path / "graph") == 0
+
+
+def test_more_weights_than_one_file_holds_are_refused(tmp_path, capsys):
+    model = onnx.load(str(foreign(tmp_path / "mine.onnx")))
+    onnx.save(model, str(tmp_path / "apart.onnx"), save_as_external_data=True, location="apart.bin", size_threshold=0)
+    with open(tmp_path / "apart.bin", "r+b") as stream:
+        stream.truncate((1 << 31) + 1)  # a hole: nothing is written
+    assert "more than 2 GB" in refused(capsys, tmp_path / "apart.onnx", tmp_path / "graph")
+
+
 def test_card_of_a_framework_takes_no_graph(tmp_path, capsys):
     path = foreign(tmp_path / "mine.onnx")
     assert "--set model.framework=onnx" in refused(capsys, path, tmp_path / "graph", sets=[])
