@@ -105,9 +105,12 @@ class Transform:
         rule: ``short`` (shorter side to ``resize``), ``height`` (height to ``resize``), ``box`` (into
             ``long`` x ``resize``) or ``stretch`` (to exactly ``long`` x ``resize``, whatever the aspect).
         long: The other extent of ``box`` and ``stretch``.
-        rounding: Of the side that follows: ``truncate``, ``next`` (truncate(x + 1)) or ``nearest``.
-        crop: ``center`` (half a pixel to even) or ``center-floor``.
+        rounding: Of the side that follows: ``truncate``, ``next`` (truncate(x + 1)), ``nearest``, or ``ratio``
+            (PySlowFast divides first).
+        crop: ``center`` (half a pixel to even), ``center-floor``, ``center-ceil``, or several crops by their original:
+            see :mod:`pipeline.card_views`.
         mean_volume: Instead of ``mean``: .npy file of the mean of each value of a clip, float32 (T, H, W, C).
+        flip: Each crop is followed by its mirror image.
     """
 
     resize: int
@@ -122,6 +125,7 @@ class Transform:
     long: int = 0
     rounding: str = "truncate"
     mean_volume: str = ""
+    flip: bool = later(False)
 
 
 @dataclass(frozen=True)
@@ -184,9 +188,19 @@ class Atc:
 
 @dataclass(frozen=True)
 class Scores:
-    """What turns the graph's outputs into scores: activation per clip, then the mean over a video's clips."""
+    """What turns the graph's outputs into scores: activation per clip, then ``averaging`` over a video's clips.
+
+    Attributes:
+        activation: ``softmax`` gives the mean of probabilities, ``none`` that of what the graph gives: logits, or
+            probabilities where it ends with a softmax.
+        averaging: ``mean``, ``largest`` (of each class, PySlowFast's max) or ``votes`` (each clip has one).
+        rows: ``frame``: the graph gives a row for each frame of a clip, whose mean comes first, before the activation
+            (TSN's and TSM's consensus, where it is not in the graph); ``clip`` otherwise.
+    """
 
     activation: str = "softmax"
+    averaging: str = later("mean")
+    rows: str = later("clip")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import math
 
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.card_sampling import BEYOND, SAMPLERS, check_sampling
+from clip2om.pipeline.card_views import AVERAGING, CROPS, KERNELS, ROUNDINGS, check_views, views_per_video
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.frame_names import is_frame_format
 from clip2om.pipeline.naming import is_plain_name
@@ -23,15 +24,17 @@ _CHOICES = {
     "clips.beyond": ("", *BEYOND),
     "clips.start": ("first", "center", "even", "random"),
     "clips.order": ("numeric", "lexicographic"),
-    "transform.kernel": ("pil-bilinear", "cv2-linear"),
-    "transform.crop": ("center", "center-floor"),
+    "transform.kernel": KERNELS,
+    "transform.crop": CROPS,
     "transform.color": ("RGB", "BGR"),
     "transform.rule": ("short", "height", "box", "stretch"),
-    "transform.rounding": ("truncate", "next", "nearest"),
+    "transform.rounding": ROUNDINGS,
     "dataset.format": ("activitynet", "list", "rawframes", "folders"),
     "export.format": ("", "onnx", "pb", "mindir", "air"),
     "export.pooling": ("global", "average", "mean"),
     "scores.activation": ("softmax", "none"),
+    "scores.averaging": AVERAGING,
+    "scores.rows": ("clip", "frame"),
 }
 
 
@@ -61,6 +64,7 @@ def check(card: Card) -> None:
             "--set scores.activation=none, or --set export.softmax=false",
         )
     _check_clips(card)
+    check_views(card)
     _check_shapes(card)
 
 
@@ -95,11 +99,11 @@ def _check_clips(card: Card) -> None:
     check_sampling(card)
     if clips.start != "even" and clips.count > 1 and clips.sampler in ("consecutive", "spread"):
         raise RequestError(f"clips.count is {clips.count}, which takes clips.start even, not {clips.start}", card.path)
-    if several and (clips.sampler == "windows" or clips.max_clips):
+    if several and (not views_per_video(card) or clips.max_clips):
         raise RequestError(
             f"input.layout {card.input.layout} takes the same number of clips of every video",
             card.path,
-            "use another clips.sampler than windows, and no clips.max_clips",
+            f"use another clips.sampler than {clips.sampler}, and no clips.max_clips",
         )
 
 
@@ -112,7 +116,13 @@ def _check_shapes(card: Card) -> None:
             card.path,
         )
     channels = len(transform.mean)
-    expected = {"K": card.clips.count, "C": channels, "T": card.clips.frames, "H": transform.size, "W": transform.size}
+    expected = {
+        "K": views_per_video(card),
+        "C": channels,
+        "T": card.clips.frames,
+        "H": transform.size,
+        "W": transform.size,
+    }
     shape = tuple(expected[axis] for axis in layout[1:])
     if shape != card.input.shape:
         raise RequestError(
