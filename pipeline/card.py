@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from clip2om.pipeline.artifact import digest_of, sha256_file
+from clip2om.pipeline.card_views import views_per_video
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.labels import check_distinct, find_labels, read_labels
 from clip2om.pipeline.places import CARDS, ROOT
@@ -47,13 +48,23 @@ class Model:
 
 @dataclass(frozen=True)
 class Input:
-    """The graph's input, without the batch axis in ``shape``; ``batch`` is the default batch size."""
+    """The graph's input, without the batch axis in ``shape``; ``batch`` is the default batch size.
+
+    ``fold`` says what lies along the batch axis beside items, for 2-D networks: ``T`` the frames of a clip, ``KT`` all
+    clips of a video with their frames. ``layout`` then has neither.
+    """
 
     name: str
     layout: str
     shape: Tuple[int, ...]
     dtype: str = "float32"
     batch: int = 10
+    fold: str = later("")
+
+    @property
+    def of_videos(self) -> bool:
+        """True where an item holds all clips of one video."""
+        return self.layout.startswith("NK") or self.fold == "KT"
 
 
 @dataclass(frozen=True)
@@ -254,8 +265,11 @@ class Card:
 
     def input_spec(self, batch: int, dtype: Optional[str] = None) -> TensorSpec:
         """Return the input tensor at batch size ``batch`` (-1: symbolic), ``dtype`` overriding the card's."""
-        shape = (batch, *self.input.shape)
-        return TensorSpec(self.input.name, dtype or self.input.dtype, shape, self.input.layout)
+        frames = self.clips.frames if self.input.fold else 1
+        views = views_per_video(self) if self.input.fold == "KT" else 1
+        shape = (frames * views, *self.input.shape)
+        one = TensorSpec(self.input.name, dtype or self.input.dtype, shape, self.input.layout, frames, views)
+        return one.with_batch(batch)
 
     def labels(self) -> List[str]:
         """Return the class names in class order; empty where the annotation brings its own.

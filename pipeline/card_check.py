@@ -20,6 +20,7 @@ _CHOICES = {
     "model.framework": ("pytorch", "tensorflow", "paddle", "mindspore", "onnx"),
     "model.shortcut": ("A", "B"),
     "input.dtype": DTYPES,
+    "input.fold": ("", "T", "KT"),
     "clips.sampler": SAMPLERS,
     "clips.beyond": ("", *BEYOND),
     "clips.start": ("first", "center", "even", "random"),
@@ -95,13 +96,14 @@ def _check_sizes(card: Card) -> None:
 
 
 def _check_clips(card: Card) -> None:
-    clips, several = card.clips, card.input.layout.startswith("NK")
+    clips, several = card.clips, card.input.of_videos
     check_sampling(card)
     if clips.start != "even" and clips.count > 1 and clips.sampler in ("consecutive", "spread"):
         raise RequestError(f"clips.count is {clips.count}, which takes clips.start even, not {clips.start}", card.path)
+    where = "fold KT" if card.input.fold else f"layout {card.input.layout}"
     if several and (not views_per_video(card) or clips.max_clips):
         raise RequestError(
-            f"input.layout {card.input.layout} takes the same number of clips of every video",
+            f"input.{where} takes the same number of clips of every video",
             card.path,
             f"use another clips.sampler than {clips.sampler}, and no clips.max_clips",
         )
@@ -109,8 +111,11 @@ def _check_clips(card: Card) -> None:
 
 def _check_shapes(card: Card) -> None:
     transform, layout = card.transform, card.input.layout
+    if card.input.fold:
+        _check_folded(card)
     head = "NK" if layout.startswith("NK") else "N"
-    if not layout.startswith(head) or sorted(layout[len(head) :]) != sorted("CTHW"):
+    axes = "CHW" if card.input.fold else "CTHW"
+    if not layout.startswith(head) or sorted(layout[len(head) :]) != sorted(axes):
         raise RequestError(
             f"input.layout is {layout!r}, expected N (or NK, K clips of one video) then C, T, H, W in any order",
             card.path,
@@ -134,4 +139,15 @@ def _check_shapes(card: Card) -> None:
     if transform.size > transform.resize:
         raise RequestError(
             f"transform.size {transform.size} is larger than transform.resize {transform.resize}", card.path
+        )
+
+
+def _check_folded(card: Card) -> None:
+    if card.transform.mean_volume:
+        raise RequestError("transform.mean_volume is of whole clips, input.fold of frames", card.path, "leave one out")
+    if "K" in card.input.layout or "T" in card.input.layout:
+        raise RequestError(
+            f"input.fold {card.input.fold} puts frames along N, input.layout {card.input.layout} has an axis for them",
+            card.path,
+            "--set input.layout=NCHW, or leave fold out",
         )

@@ -95,7 +95,8 @@ def _recorded_dtype(located: Located, batches: Batches) -> Optional[str]:
 
 def _columns(output: TensorSpec) -> int:
     """Return the values of one row of an output: of a clip, or of an item where the output has no clip axis."""
-    return int(np.prod(output.shape[1:])) // output.clips_per_item
+    clips = output.clips_per_item if "K" in output.layout else 1
+    return int(np.prod(output.shape[1:])) // clips
 
 
 def _by_rows(batches: Batches, located: Located) -> Batches:

@@ -177,7 +177,7 @@ def kinds_of(videos: Sequence[PlannedVideo]) -> Tuple[str, ...]:
 
 
 def _check(tensor: TensorSpec, options: Options) -> None:
-    if "K" not in tensor.layout:
+    if tensor.clips_per_item == 1 and "K" not in tensor.layout:
         return
     if options.layout == "per-clip":
         raise RequestError(
@@ -192,12 +192,12 @@ def _check(tensor: TensorSpec, options: Options) -> None:
 def _check_views(card: Card, tensor: TensorSpec, options: Options) -> None:
     """Refuse a protocol that the layout cannot hold, and views that there are not."""
     views = views_per_video(card)
-    if options.views and ("K" in tensor.layout or (views and options.views > views)):
+    if options.views and (card.input.of_videos or (views and options.views > views)):
         what = f"{views} of them" if views else f"{tensor.clips_per_item} of them in an item"
         raise RequestError(f"every video has {what} for {tensor}, all of which count", "--views", "leave --views out")
     views = min(options.views or views, views or options.views)
     protocol = not single(card.transform) or card.clips.sampler in RULES
-    if protocol and options.layout == "per-video" and "K" not in tensor.layout and views > options.batch:
+    if protocol and options.layout == "per-video" and not card.input.of_videos and views > options.batch:
         raise RequestError(
             f"a video has {views} views, and a file of layout per-video holds {options.batch}",
             "--layout per-video",
@@ -277,7 +277,7 @@ def _sampled(card: Card, entry: Entry, seen: _Seen, options: Options, sampler: S
     views = _views(card, len(every), options)
     if views:
         every = [every[clip] for clip, _ in views]
-    kept = every[:cap] if cap and "K" not in card.input.layout else every
+    kept = every[:cap] if cap and not card.input.of_videos else every
     signature = seen.index.signature(sorted({number for clip in kept for number in clip} - {BLACK}))
     clips = tuple(PlannedClip(frames, -1, -1, view) for frames, view in zip(kept, views or repeat(None)))
     return PlannedVideo(entry, seen.segment, seen.source, signature, len(every) - len(kept), clips, seen.index.note)

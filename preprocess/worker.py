@@ -66,8 +66,11 @@ def recipe_of(card: Card, tensor: TensorSpec) -> Recipe:
     Raises:
         RequestError: the card's mean volume is not one.
     """
-    shape = tensor.shape[-4:]
-    return Recipe(card.transform, tensor.layout, tensor.dtype, card.clips.frames, shape, volume_path(card))
+    shape, layout = tensor.shape[-4:], tensor.layout
+    if "T" not in layout:
+        # Frames along the batch axis are the same bytes as clips whose first axis they are.
+        shape, layout = (card.clips.frames, *tensor.shape[1:]), f"NT{layout[1:]}"
+    return Recipe(card.transform, layout, tensor.dtype, card.clips.frames, shape, volume_path(card))
 
 
 def watch_parent() -> None:

@@ -137,7 +137,8 @@ def check_runs(model: ModelProto, request: ExportRequest, former: int) -> None:
     try:
         for batch in batches:
             rows = _rows(model, batch, request)
-            if rows.shape[-1] != request.card.model.classes or rows.shape[0] != len(batch):
+            items = len(batch) // request.input.folded
+            if rows.shape[-1] != request.card.model.classes or len(rows) != request.logits.with_batch(items).shape[0]:
                 raise ValueError(f"it gives {'x'.join(map(str, rows.shape))} for {len(batch)} clips")
     except Exception as error:  # ONNX Runtime has exceptions of its own
         asked = "an open batch size" if request.batch == DYNAMIC else f"batch {request.batch}"

@@ -117,7 +117,7 @@ def _file_clips(video: Video, source: Source, card: Card, tensor: TensorSpec, sa
     clips = [clips[clip] for clip, _ in views] or clips
     made = iter_clips(source, clips, recipe_of(card, tensor), crops=[crop for _, crop in views])
     # An item of several clips is one video's or nobody's.
-    ordered = iter(sorted(made, key=lambda pair: pair[0])) if "K" in tensor.layout else made
+    ordered = iter(sorted(made, key=lambda pair: pair[0])) if "K" in tensor.layout or tensor.views > 1 else made
     for index, values in ordered:
         lowest, highest = extent(clips[index])
         yield PlacedClip(lowest - first + 1, highest - first + 1, values)
