@@ -3,7 +3,7 @@
 
 # Targets of a person; clip2om/commands.py has what each does.
 RUN = demo run graph export batches preprocess om convert infer accuracy stream report predict parity drift sweep quantize
-BESIDE = compare doctor explain npu-selftest checkpoint card
+BESIDE = compare fuse doctor explain npu-selftest checkpoint card
 DEVELOP = test test-quick test-pytorch test-tensorflow test-paddle test-mindspore bench torture docs lint browser clean
 
 .DEFAULT_GOAL := help

@@ -24,6 +24,7 @@ def perform(command: Command, values: Values) -> int:
     """Carry out one of them; return its exit code."""
     run: Dict[str, Callable[[Values], int]] = {
         "compare": _compare,
+        "fuse": _fuse,
         "doctor": _doctor,
         "explain": _explain,
         "npu-selftest": _selftest,
@@ -59,6 +60,15 @@ def _compare(values: Values) -> int:
     words += ["--model", values.one("MODEL")] if "MODEL" in values else []
     quiet = ["--quiet"] if "QUIET" in values else []
     return _run(Step("scripts.compare", (*words, *quiet), "report"), values)
+
+
+def _fuse(values: Values) -> int:
+    if not ("A" in values and "B" in values):
+        example = "A=build/CARD/results/RUN B=..." if values.make else "clip2om fuse build/CARD/results/RUN ..."
+        raise RequestError("two runs are needed", None, example)
+    words = [values.one("A"), values.one("B"), *_flags(values, "fuse", *options.FUSE, *options.PREPROCESS[:2])]
+    quiet = ["--quiet"] if "QUIET" in values else []
+    return _run(Step("scripts.fuse", (*words, *quiet), "core"), values)
 
 
 def _present(values: Values) -> str:

@@ -84,6 +84,14 @@ BESIDE = (
         positional=("A", "B"),
         example="clip2om compare build/3d_resnet/results/cpu-b10 build/3d_resnet/results/cpu-b10-int8",
     ),
+    Command(
+        "fuse",
+        "late fusion: the weighted mean of two runs over the same videos",
+        table.FUSE,
+        (*EVERYWHERE, table.PREPROCESS[1]),
+        positional=("A", "B"),
+        example="clip2om fuse build/rgb/results/cpu-b10 build/flow/results/cpu-b10 --weights 1,1.5",
+    ),
     Command("doctor", "can this host run each stage?", table.DOCTOR, EVERYWHERE),
     Command(
         "explain",

@@ -103,7 +103,7 @@ PREPROCESS = (
         "ANNOTATION_PATH",
         "FILE",
         "its annotation (default: the card's)",
-        _to("--annotation-path", *_DATA, "report", "compare"),
+        _to("--annotation-path", *_DATA, "report", "compare", "fuse"),
         remembered=True,
     ),
     Option("SUBSET", "NAME", "subset of it (default: the card's)", _to("--subset", *_DATA), remembered=True),
@@ -121,6 +121,14 @@ PREPROCESS = (
         "the first N clips of a video (0: all; default: the card's)",
         _to("--max-clips", *_DATA, "postprocess", "quantize"),
         count,
+        remembered=True,
+    ),
+    Option(
+        "VIEWS",
+        "N",
+        "N views of every video, always the same ones (default: the protocol's)",
+        _to("--views", *_DATA),
+        positive,
         remembered=True,
     ),
     Option("LIMIT", "N", "N videos, spread over the classes", _to("--limit", *_DATA), count, remembered=True),
@@ -233,6 +241,14 @@ POSTPROCESS = (
         remembered=True,
     ),
     Option(
+        "AVERAGING",
+        "NAME",
+        "mean, largest or votes over a video's clips (default: the card's)",
+        _to("--averaging", "postprocess"),
+        one_of("mean", "largest", "votes"),
+        remembered=True,
+    ),
+    Option(
         "TIES",
         "WHICH",
         "class that wins among equal scores: first or last",
@@ -287,6 +303,10 @@ COMPARE = (
     Option("MAX_DROP", "X", "exit 1 if B is less accurate by more than X, 0 to 1", _to("--max-drop", "compare"), share),
     Option("DIFFERENT_INPUTS", "", "compare runs of other inputs too", _to("--different-inputs", "compare")),
     STRIPS,
+)
+FUSE = (
+    *COMPARE[:2],
+    Option("WEIGHTS", "A,B", "weights of the two runs (default: 1,1)", _to("--weights", "fuse")),
 )
 PARITY = (
     Option("CLIPS", "N", "first N clips (default: 20)", _to("--clips", "parity"), positive),

@@ -113,6 +113,12 @@ def atc_request(
     request = ConvertRequest(graph, record, soc, chosen, gears, options, labels_digest=_labels_of(card, graph, record))
     kept_outputs(options, record)
     fixed = {spec.name: spec.batch for spec in record.inputs if spec.batch != DYNAMIC}
+    if gears and record.inputs[0].folded > 1:
+        raise RequestError(
+            f"takes {record.inputs[0]}: the batch sizes of --dynamic-batch would count frames",
+            graph,
+            "convert with --batch N, a model for each",
+        )
     for name, own in fixed.items():
         if gears:
             raise RequestError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Callable, Iterable, List, Optional, Tuple
 
 import numpy as np
@@ -79,7 +80,10 @@ def describe(model: ModelProto, expected: Iterable[TensorSpec]) -> List[TensorSp
     """
     wanted = list(expected)
     values = [*model.graph.input, *model.graph.output]
-    found = [spec_of(value, layout) for value, layout in zip(values, [spec.layout for spec in wanted])]
+    found = [
+        replace(spec_of(value, spec.layout), frames=spec.frames, views=spec.views)
+        for value, spec in zip(values, wanted)
+    ]
     if len(values) != len(wanted) or found != wanted:
         raise ShortfallError(f"the graph has {', '.join(map(str, found))}, expected {', '.join(map(str, wanted))}")
     return found

@@ -69,6 +69,13 @@ class ExportRequest:
     def logits(self) -> TensorSpec:
         """The tensor that the graph gives: float32 (N, classes), or (N, K, classes) with a row for each clip."""
         name, classes = self.card.export.output_name, self.card.model.classes
+        if self.card.scores.rows == "frame":
+            # A row for each frame: their mean is left to postprocess.
+            one = TensorSpec(name, "float32", (self.input.folded, classes), "NC", self.input.frames, self.input.views)
+            return one.with_batch(self.batch)
+        if self.input.views > 1 and not self.card.export.average_clips:
+            views = self.input.views
+            return TensorSpec(name, "float32", (views, classes), "NC", 1, views).with_batch(self.batch)
         if "K" in self.card.input.layout and not self.card.export.average_clips:
             return TensorSpec(name, "float32", (self.batch, self.input.clips_per_item, classes), "NKC")
         return TensorSpec(name, "float32", (self.batch, classes), "NC")

@@ -54,7 +54,7 @@ class BatchReader:
         view = array.reshape(-1).view(np.uint8).data
         for index, file in enumerate(group.files):
             self._fill(view[index * self.file.nbytes : (index + 1) * self.file.nbytes], file)
-        array[len(group.files) * self.file.batch :] = 0
+        array[len(group.files) * self.file.shape[0] :] = 0
         return array
 
     def _fill(self, view: memoryview, file: BatchFile) -> None:

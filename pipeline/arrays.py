@@ -64,8 +64,12 @@ def load_npy(path: Path) -> np.ndarray:
         return read_npy(stream, os.fstat(stream.fileno()).st_size)
 
 
-def load_npz(path: Path, names: Optional[Collection[str]] = None) -> Dict[str, np.ndarray]:
+def load_npz(
+    path: Path, names: Optional[Collection[str]] = None, optional: Collection[str] = ()
+) -> Dict[str, np.ndarray]:
     """Return the arrays of a .npz file by name, in its order; with ``names`` those alone, each of which must be there.
+
+    ``optional`` ones need not be there.
 
     Raises:
         NoArrayError: it is none, is damaged, holds a name twice, or would unpack to an insane size.
@@ -80,7 +84,8 @@ def load_npz(path: Path, names: Optional[Collection[str]] = None) -> Dict[str, n
                 missing = [name for name in names or () if name not in members]
                 if missing:
                     raise NoArrayError(f"it holds no {missing[0]}")
-                return {name: _member(archive, members[name]) for name in names or members}
+                chosen = [*names, *(name for name in optional if name in members)] if names else members
+                return {name: _member(archive, members[name]) for name in chosen}
         except (NoArrayError, MemoryError):
             raise
         except OSError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from clip2om.pipeline.artifact import digest_of, sha256_file
+from clip2om.pipeline.card_views import views_per_video
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.labels import check_distinct, find_labels, read_labels
 from clip2om.pipeline.places import CARDS, ROOT
@@ -38,13 +39,23 @@ class Model:
 
 @dataclass(frozen=True)
 class Input:
-    """The graph's input, without the batch axis in ``shape``; ``batch`` is the default batch size."""
+    """The graph's input, without the batch axis in ``shape``; ``batch`` is the default batch size.
+
+    ``fold`` says what lies along the batch axis beside items, for 2-D networks: ``T`` the frames of a clip, ``KT`` all
+    clips of a video with their frames. ``layout`` then has neither.
+    """
 
     name: str
     layout: str
     shape: Tuple[int, ...]
     dtype: str = "float32"
     batch: int = 10
+    fold: str = later("")
+
+    @property
+    def of_videos(self) -> bool:
+        """True where an item holds all clips of one video."""
+        return self.layout.startswith("NK") or self.fold == "KT"
 
 
 @dataclass(frozen=True)
@@ -96,9 +107,12 @@ class Transform:
         rule: ``short`` (shorter side to ``resize``), ``height`` (height to ``resize``), ``box`` (into
             ``long`` x ``resize``) or ``stretch`` (to exactly ``long`` x ``resize``, whatever the aspect).
         long: The other extent of ``box`` and ``stretch``.
-        rounding: Of the side that follows: ``truncate``, ``next`` (truncate(x + 1)) or ``nearest``.
-        crop: ``center`` (half a pixel to even) or ``center-floor``.
+        rounding: Of the side that follows: ``truncate``, ``next`` (truncate(x + 1)), ``nearest``, or ``ratio``
+            (PySlowFast divides first).
+        crop: ``center`` (half a pixel to even), ``center-floor``, ``center-ceil``, or several crops by their original:
+            see :mod:`pipeline.card_views`.
         mean_volume: Instead of ``mean``: .npy file of the mean of each value of a clip, float32 (T, H, W, C).
+        flip: Each crop is followed by its mirror image.
     """
 
     resize: int
@@ -113,6 +127,7 @@ class Transform:
     long: int = 0
     rounding: str = "truncate"
     mean_volume: str = ""
+    flip: bool = later(False)
 
 
 @dataclass(frozen=True)
@@ -175,9 +190,19 @@ class Atc:
 
 @dataclass(frozen=True)
 class Scores:
-    """What turns the graph's outputs into scores: activation per clip, then the mean over a video's clips."""
+    """What turns the graph's outputs into scores: activation per clip, then ``averaging`` over a video's clips.
+
+    Attributes:
+        activation: ``softmax`` gives the mean of probabilities, ``none`` that of what the graph gives: logits, or
+            probabilities where it ends with a softmax.
+        averaging: ``mean``, ``largest`` (of each class, PySlowFast's max) or ``votes`` (each clip has one).
+        rows: ``frame``: the graph gives a row for each frame of a clip, whose mean comes first, before the activation
+            (TSN's and TSM's consensus, where it is not in the graph); ``clip`` otherwise.
+    """
 
     activation: str = "softmax"
+    averaging: str = later("mean")
+    rows: str = later("clip")
 
 
 @dataclass(frozen=True)
@@ -235,8 +260,11 @@ class Card:
 
     def input_spec(self, batch: int, dtype: Optional[str] = None) -> TensorSpec:
         """Return the input tensor at batch size ``batch`` (-1: symbolic), ``dtype`` overriding the card's."""
-        shape = (batch, *self.input.shape)
-        return TensorSpec(self.input.name, dtype or self.input.dtype, shape, self.input.layout)
+        frames = self.clips.frames if self.input.fold else 1
+        views = views_per_video(self) if self.input.fold == "KT" else 1
+        shape = (frames * views, *self.input.shape)
+        one = TensorSpec(self.input.name, dtype or self.input.dtype, shape, self.input.layout, frames, views)
+        return one.with_batch(batch)
 
     def labels(self) -> List[str]:
         """Return the class names in class order; empty where the annotation brings its own.

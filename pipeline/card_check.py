@@ -6,6 +6,7 @@ import math
 
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.card_sampling import BEYOND, SAMPLERS, check_sampling
+from clip2om.pipeline.card_views import AVERAGING, CROPS, KERNELS, ROUNDINGS, check_views, views_per_video
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.frame_names import is_frame_format
 from clip2om.pipeline.naming import is_plain_name
@@ -18,19 +19,22 @@ _MOST_VALUES = 1 << 33
 _CHOICES = {
     "model.framework": ("pytorch", "tensorflow", "paddle", "mindspore", "onnx"),
     "input.dtype": DTYPES,
+    "input.fold": ("", "T", "KT"),
     "clips.sampler": SAMPLERS,
     "clips.beyond": ("", *BEYOND),
     "clips.start": ("first", "center", "even", "random"),
     "clips.order": ("numeric", "lexicographic"),
-    "transform.kernel": ("pil-bilinear", "cv2-linear"),
-    "transform.crop": ("center", "center-floor"),
+    "transform.kernel": KERNELS,
+    "transform.crop": CROPS,
     "transform.color": ("RGB", "BGR"),
     "transform.rule": ("short", "height", "box", "stretch"),
-    "transform.rounding": ("truncate", "next", "nearest"),
+    "transform.rounding": ROUNDINGS,
     "dataset.format": ("activitynet", "list", "rawframes", "folders"),
     "export.format": ("", "onnx", "pb", "mindir", "air"),
     "export.pooling": ("global", "average", "mean"),
     "scores.activation": ("softmax", "none"),
+    "scores.averaging": AVERAGING,
+    "scores.rows": ("clip", "frame"),
 }
 
 
@@ -60,6 +64,7 @@ def check(card: Card) -> None:
             "--set scores.activation=none, or --set export.softmax=false",
         )
     _check_clips(card)
+    check_views(card)
     _check_shapes(card)
 
 
@@ -90,28 +95,38 @@ def _check_sizes(card: Card) -> None:
 
 
 def _check_clips(card: Card) -> None:
-    clips, several = card.clips, card.input.layout.startswith("NK")
+    clips, several = card.clips, card.input.of_videos
     check_sampling(card)
     if clips.start != "even" and clips.count > 1 and clips.sampler in ("consecutive", "spread"):
         raise RequestError(f"clips.count is {clips.count}, which takes clips.start even, not {clips.start}", card.path)
-    if several and (clips.sampler == "windows" or clips.max_clips):
+    where = "fold KT" if card.input.fold else f"layout {card.input.layout}"
+    if several and (not views_per_video(card) or clips.max_clips):
         raise RequestError(
-            f"input.layout {card.input.layout} takes the same number of clips of every video",
+            f"input.{where} takes the same number of clips of every video",
             card.path,
-            "use another clips.sampler than windows, and no clips.max_clips",
+            f"use another clips.sampler than {clips.sampler}, and no clips.max_clips",
         )
 
 
 def _check_shapes(card: Card) -> None:
     transform, layout = card.transform, card.input.layout
+    if card.input.fold:
+        _check_folded(card)
     head = "NK" if layout.startswith("NK") else "N"
-    if not layout.startswith(head) or sorted(layout[len(head) :]) != sorted("CTHW"):
+    axes = "CHW" if card.input.fold else "CTHW"
+    if not layout.startswith(head) or sorted(layout[len(head) :]) != sorted(axes):
         raise RequestError(
             f"input.layout is {layout!r}, expected N (or NK, K clips of one video) then C, T, H, W in any order",
             card.path,
         )
     channels = len(transform.mean)
-    expected = {"K": card.clips.count, "C": channels, "T": card.clips.frames, "H": transform.size, "W": transform.size}
+    expected = {
+        "K": views_per_video(card),
+        "C": channels,
+        "T": card.clips.frames,
+        "H": transform.size,
+        "W": transform.size,
+    }
     shape = tuple(expected[axis] for axis in layout[1:])
     if shape != card.input.shape:
         raise RequestError(
@@ -127,4 +142,15 @@ def _check_shapes(card: Card) -> None:
     if transform.size > transform.resize:
         raise RequestError(
             f"transform.size {transform.size} is larger than transform.resize {transform.resize}", card.path
+        )
+
+
+def _check_folded(card: Card) -> None:
+    if card.transform.mean_volume:
+        raise RequestError("transform.mean_volume is of whole clips, input.fold of frames", card.path, "leave one out")
+    if "K" in card.input.layout or "T" in card.input.layout:
+        raise RequestError(
+            f"input.fold {card.input.fold} puts frames along N, input.layout {card.input.layout} has an axis for them",
+            card.path,
+            "--set input.layout=NCHW, or leave fold out",
         )

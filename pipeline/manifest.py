@@ -6,14 +6,14 @@ dataset gives the same bytes whatever the number of workers and however often th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Dict, Iterator, List, Optional, Tuple
 
 from clip2om.pipeline.artifact import PathLike, digest_of, load_json, read_json, write_json, write_text
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.tensor import TensorSpec
-from clip2om.pipeline.typed import Distinct, FileName, from_dict, later, to_dict
+from clip2om.pipeline.typed import LATER_LIST, Distinct, FileName, from_dict, later, to_dict
 
 VERSION = 2
 FILE_NAME = "manifest.json"
@@ -30,6 +30,7 @@ class Fingerprint:
         mean_volume: SHA-256 of the file of the mean volume; empty without one.
         order: ``numeric``, or ``lexicographic by`` the format of the frames' names.
         source_rate: Frames per second of frame folders, and of video files that do not tell, where it matters.
+        views: Of each video that were asked for with ``--views``, 0 for all.
     """
 
     decoder: str
@@ -62,6 +63,8 @@ class Fingerprint:
     twice: bool = later(False)
     positions: int = later(10)
     source_rate: float = later(0.0)
+    flip: bool = later(False)
+    views: int = later(0)
 
     @property
     def digest(self) -> str:
@@ -107,7 +110,9 @@ class Video:
         label: Class name; None where the annotation has none.
         segment: First frame and last frame + 1, as the frames are numbered (from the card's dataset.first_frame).
         dropped_clips: Clips of the segment that the layout or --max-clips left out.
-        clips: (file, slot, lowest frame, highest frame) per clip.
+        clips: (file, slot, lowest frame, highest frame) per clip: where frames have several crops, or not all views
+            are there, per view.
+        views: (clip, crop) of each of them, counted in time and in the order of the crops; empty where each is a clip.
     """
 
     id: str
@@ -115,6 +120,7 @@ class Video:
     segment: Tuple[int, int]
     dropped_clips: int
     clips: List[Tuple[int, int, int, int]]
+    views: List[Tuple[int, int]] = field(default_factory=list, metadata=LATER_LIST)
 
     def slots(self) -> Iterator[ClipSlot]:
         """Yield the clips with their fields named."""
@@ -145,6 +151,7 @@ class Manifest:
         expected: Videos of the subset: scored + skipped = expected.
         versions: Decoding libraries and their versions.
         labels_digest: Digest of the class names in class order: the card's where it has some, else ``labels``.
+        crops: Names of the crops of a frame, where there are several.
     """
 
     card: str
@@ -164,6 +171,7 @@ class Manifest:
     skipped: List[Skipped]
     versions: Dict[str, str]
     labels_digest: str = ""
+    crops: List[str] = field(default_factory=list, metadata=LATER_LIST)
 
     @property
     def clips(self) -> int:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Tuple
 
 from clip2om.pipeline.errors import RequestError
-from clip2om.pipeline.typed import Checked
+from clip2om.pipeline.typed import Checked, later
 
 DTYPES = ("float32", "float16", "uint8", "int8", "int32", "int64")
 DYNAMIC = -1
@@ -25,12 +25,16 @@ class TensorSpec(Checked):
         dtype: NumPy dtype name, one of :data:`DTYPES`.
         shape: Extent of each axis; -1 marks a symbolic batch.
         layout: One letter per axis: N batch, K clips of one video, C channel, T frame, H row, W column.
+        frames: Frames of a clip along the first axis, which is N x T then: how 2-D networks take clips.
+        views: Clips of one video along the first axis, too: N x K x T.
     """
 
     name: str
     dtype: str
     shape: Tuple[int, ...]
     layout: str
+    frames: int = later(1)
+    views: int = later(1)
 
     def contradiction(self) -> str:
         """Return what is impossible about a tensor, as a record may state it."""
@@ -42,17 +46,24 @@ class TensorSpec(Checked):
             return f"has shape {list(self.shape)[:9]}, expected extents of 1 or more, and {DYNAMIC} for an open batch"
         if math.prod(map(abs, self.shape)) > _MOST_VALUES:
             return f"has {math.prod(map(abs, self.shape)):.3g} values, which no device holds"
+        if min(self.frames, self.views) < 1 or (self.shape and self.shape[0] > 0 and self.shape[0] % self.folded):
+            return f"has {self.frames} frames and {self.views} views in a first axis of {self.shape[0]}"
         return ""
 
     @property
+    def folded(self) -> int:
+        """Extent of the first axis for one item: 1 unless frames, or frames and views, lie along it."""
+        return self.frames * self.views
+
+    @property
     def batch(self) -> int:
-        """Extent of the first axis, -1 if it is symbolic."""
-        return self.shape[0]
+        """Items: the extent of the first axis where an item takes one place of it, -1 if it is symbolic."""
+        return self.shape[0] if self.shape[0] == DYNAMIC else self.shape[0] // self.folded
 
     @property
     def clips_per_item(self) -> int:
         """Clips in one item of the batch: the extent of axis K, 1 without one."""
-        return self.shape[self.layout.index("K")] if "K" in self.layout else 1
+        return self.shape[self.layout.index("K")] if "K" in self.layout else self.views
 
     @property
     def clips(self) -> int:
@@ -69,14 +80,18 @@ class TensorSpec(Checked):
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def with_batch(self, batch: int) -> TensorSpec:
-        """Return the same tensor with another first extent; a scalar has none and stays as it is."""
+        """Return the same tensor for another number of items, or -1; a scalar has none and stays as it is."""
         if not self.shape:
             return self
-        return TensorSpec(self.name, self.dtype, (batch, *self.shape[1:]), self.layout)
+        return replace(self, shape=(batch if batch == DYNAMIC else batch * self.folded, *self.shape[1:]))
 
     def __str__(self) -> str:
         extents = "x".join("N" if extent == DYNAMIC else str(extent) for extent in self.shape)
-        return f"{self.name} {self.dtype} {extents} {self.layout}" if self.shape else f"{self.name} {self.dtype} scalar"
+        if not self.shape:
+            return f"{self.name} {self.dtype} scalar"
+        parts = ((self.views, "views"), (self.frames, "frames"))
+        folded = " x ".join(f"{count} {what}" for count, what in parts if count > 1)
+        return f"{self.name} {self.dtype} {extents} {self.layout}" + (f" ({folded} an item)" if folded else "")
 
 
 def check_feed(model: TensorSpec, batches: TensorSpec, model_file: object, batch_folder: object) -> None:
@@ -94,7 +109,7 @@ def check_feed(model: TensorSpec, batches: TensorSpec, model_file: object, batch
             where,
             f"preprocess again with --dtype {model.dtype}, or export with --input-dtype {batches.dtype}",
         )
-    if model.shape[1:] != batches.shape[1:]:
+    if (model.shape[1:], model.frames, model.views) != (batches.shape[1:], batches.frames, batches.views):
         raise RequestError(
             f"the batches hold {batches}, the model takes {model}",
             where,

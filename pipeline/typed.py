@@ -20,6 +20,9 @@ _LARGEST = (1 << 63) - 1
 # What file systems take for a name, in bytes.
 _LONGEST_NAME = 255
 _LATER = "later"
+# Of a list that is empty by default: see :func:`later`.
+LATER_LIST: Dict[str, Any] = {_LATER: []}
+LATER_NONE: Dict[str, Any] = {_LATER: None}
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 
@@ -90,12 +93,7 @@ def from_dict(cls: Type[T], data: object, where: object, trail: str = "") -> T:
 
 
 def later(default: Any) -> Any:
-    """Return a field that :func:`to_dict` leaves out at its default: what was written before it existed stays as is.
-
-    A list or a tuple is empty by default.
-    """
-    if isinstance(default, list):
-        return dataclasses.field(default_factory=list, metadata={_LATER: default})
+    """Return a field that :func:`to_dict` leaves out at its default: what was written before it existed stays as is."""
     return dataclasses.field(default=default, metadata={_LATER: default})
 
 

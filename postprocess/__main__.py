@@ -57,6 +57,7 @@ def score(options: argparse.Namespace) -> int:
     rules = Rules(
         *(k, activation, options.max_clips, options.ignore),
         *(options.ties, options.mean_class, options.first_videos, options.batch_accuracy),
+        averaging=options.averaging or scores.origin.averaging,
     )
     outcome = count(scores, rules)
     output = _output(options)

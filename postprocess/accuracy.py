@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Dict, List, Optional
 
 import numpy as np
 
 from clip2om.pipeline.errors import RequestError, ShortfallError
+from clip2om.pipeline.typed import LATER_NONE, later
 from clip2om.postprocess.metrics import NAIVE, Proportion, activated, best, mean_of, proportion, ranks, video_scores
 from clip2om.postprocess.scores import MISSING, SKIPPED, VIDEO, Absent, Origin, Scores, classes_of, first_videos
 
@@ -29,6 +30,7 @@ class Rules:
         mean_class: Classes of the mean: ``labelled``, or the ``union`` of labelled and predicted ones (c3d_paddle's).
         first_videos: Count the first so many scored videos alone, 0 for all (c3d_tf: 60).
         batch_accuracy: Give the mean of the accuracies of full batches of so many videos too, 0 for none (c3d_tf).
+        averaging: ``mean``, ``largest`` or ``votes`` over the clips of a video.
     """
 
     k: int
@@ -39,6 +41,7 @@ class Rules:
     mean_class: str = "labelled"
     first_videos: int = 0
     batch_accuracy: int = 0
+    averaging: str = later("mean")
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,8 @@ class Accuracy:
             model gives one row for all clips of a video. Clips of one video resemble each other, so these intervals
             are narrower than they should be.
         batch: Where ``rules.batch_accuracy`` asks for it.
+        view: The same over single views, a crop of a clip each, where frames have several crops; a clip is then the
+            average over its crops.
     """
 
     origin: Origin
@@ -122,6 +127,7 @@ class Accuracy:
     mean_class: MeanClass
     per_class: List[ClassAccuracy]
     batch: Optional[BatchAccuracy] = None
+    view: Optional[Dict[str, Proportion]] = field(default=None, metadata=LATER_NONE)
 
 
 @dataclass(frozen=True)
@@ -143,28 +149,50 @@ def count(scores: Scores, rules: Rules) -> Outcome:
         raise RequestError("the model gives one row per video: its clips are averaged already", "--max-clips")
     scores = first_videos(scores, rules.first_videos) if rules.first_videos else scores
     every = np.bincount(scores.clip_video, minlength=len(scores.ids))
-    used = np.minimum(every, rules.max_clips) if rules.max_clips else every
-    place = np.arange(len(scores.clip_video)) - (np.cumsum(every) - every)[scores.clip_video]
-    kept = place < used[scores.clip_video]
+    kept = _kept(scores, every, rules.max_clips)
+    used = np.bincount(scores.clip_video[kept], minlength=len(scores.ids))
     logits = scores.logits if kept.all() else scores.logits[kept]
-    means = video_scores(logits, used, rules.activation)
+    means = video_scores(logits, used, rules.activation, rules.averaging, rules.ties)
     judged = scores.counted & (scores.truth >= 0)
     truth = scores.truth[judged]
     video_ranks = ranks(means[judged], truth, rules.ties)
     clip_truth = np.where(judged, scores.truth, -1)[scores.clip_video[kept]]
     lost = _lost(scores, rules)
     per_class = _per_class(scores.labels, truth, video_ranks == 0, lost)
+    rows = _top(_clip_ranks(logits, clip_truth, rules), 0, len(scores.labels), rules.k)
     accuracy = Accuracy(
         origin=scores.origin,
         rules=rules,
         coverage=_coverage(scores, int(used.sum()), int(every.sum())),
         video=_top(video_ranks, len(lost), len(scores.labels), rules.k),
-        clip=_top(_clip_ranks(logits, clip_truth, rules), 0, len(scores.labels), rules.k),
+        clip=rows if scores.views is None else _clips(scores, kept, judged, rules),
         mean_class=_mean_class(per_class, best(means[judged], 1, rules.ties)[:, 0], rules),
         per_class=per_class,
         batch=_batch_accuracy(video_ranks == 0, rules.batch_accuracy) if rules.batch_accuracy else None,
+        view=None if scores.views is None else rows,
     )
     return Outcome(scores, means, accuracy)
+
+
+def _kept(scores: Scores, every: np.ndarray, clips: int) -> np.ndarray:
+    """Tell of each row, bool, whether it is of the first ``clips`` clips of its video (0: all)."""
+    if not clips:
+        return np.ones(len(scores.clip_video), bool)
+    if scores.views is not None:
+        return scores.views[:, 0] < clips
+    place = np.arange(len(scores.clip_video)) - (np.cumsum(every) - every)[scores.clip_video]
+    return place < clips
+
+
+def _clips(scores: Scores, kept: np.ndarray, judged: np.ndarray, rules: Rules) -> Dict[str, Proportion]:
+    """Count clips whose rows are views of them: the crops of a clip are averaged as the views of a video are."""
+    assert scores.views is not None
+    videos, clips = scores.clip_video[kept], scores.views[kept, 0]
+    order = np.lexsort((clips, videos))
+    pairs, counts = np.unique(np.stack([videos[order], clips[order]]), axis=1, return_counts=True)
+    found = video_scores(scores.logits[kept][order], counts, rules.activation, rules.averaging, rules.ties)
+    truth = np.where(judged, scores.truth, -1)[pairs[0]]
+    return _top(ranks(found[truth >= 0], truth[truth >= 0], rules.ties), 0, len(scores.labels), rules.k)
 
 
 def _clip_ranks(logits: np.ndarray, truth: np.ndarray, rules: Rules) -> np.ndarray:

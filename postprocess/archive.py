@@ -9,6 +9,7 @@ Members (plain arrays, no pickle; the same scores give the same bytes):
     counted     bool (videos,)             the video is in the subset
     labels      text (classes,)            class names in column order
     about       uint8 (bytes,)             JSON, UTF-8: format version, videos without scores, conditions
+    views       int32 (clips, 2)           clip of its video and crop of each row, where frames have several crops
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ def to_bytes(scores: Scores) -> bytes:
             "counted": scores.counted,
             "labels": np.array(scores.labels, np.str_),
             "about": np.frombuffer(text, np.uint8),
+            **({} if scores.views is None else {"views": scores.views}),
         }
     )
 
@@ -73,6 +75,7 @@ def read(path: Path) -> Scores:
         logits=members["logits"],
         absent=about.absent,
         origin=about.origin,
+        views=members.get("views"),
     )
     wrong = _contradiction(scores)
     if wrong:
@@ -109,6 +112,8 @@ def _contradiction(scores: Scores) -> str:
         "truth": (scores.truth, np.int32, (videos,)),
         "counted": (scores.counted, np.bool_, (videos,)),
     }
+    if scores.views is not None:
+        wanted["views"] = (scores.views, np.int32, (clips, 2))
     for name, (array, dtype, shape) in wanted.items():
         if array.dtype != dtype or array.shape != shape:
             return f"{name} is {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}"
@@ -132,7 +137,7 @@ def _load(path: Path) -> Dict[str, Any]:
     if not path.is_file():
         raise RequestError("no such file", path, _TODO)
     try:
-        found = load_npz(path, _MEMBERS)
+        found = load_npz(path, _MEMBERS, ("views",))
     except NoArrayError as error:
         raise RequestError(f"is not an archive of scores ({error})", path, _TODO) from None
     for name in ("video_ids", "labels"):

@@ -31,6 +31,8 @@ class Batches:
         absent: Videos that were skipped when the batches were made.
         clips_per_item: Clips of one item of the model's batch; see :class:`pipeline.tensor.TensorSpec`.
         averages: The card says that the model gives one row per item, which a record of our own runner overrules.
+        views: int32 (clips, 2), clip of its video and crop of each, where rows are views.
+        frames: Rows of a result file per clip: one for each of its frames, where the graph leaves their mean to us.
     """
 
     where: Path
@@ -46,6 +48,8 @@ class Batches:
     origin: Origin
     clips_per_item: int = 1
     averages: bool = False
+    views: Optional[np.ndarray] = None
+    frames: int = 1
 
 
 def from_manifest(folder: Path, card: Card) -> Batches:
@@ -81,10 +85,21 @@ def from_manifest(folder: Path, card: Card) -> Batches:
         names=names,
         labels=labels,
         absent=[Absent(video.id, video.label, SKIPPED, video.reason) for video in manifest.skipped],
-        origin=_origin(manifest, path, card.scores.activation),
+        origin=_origin(manifest, path, card),
         clips_per_item=manifest.tensor.clips_per_item,
         averages=card.export.average_clips and manifest.tensor.clips_per_item > 1,
+        views=_views(manifest, path),
+        frames=card.clips.frames if card.scores.rows == "frame" else 1,
     )
+
+
+def _views(manifest: Manifest, path: Path) -> Optional[np.ndarray]:
+    """Return (clip, crop) of every row, None where each row is a clip."""
+    if not any(video.views for video in manifest.videos):
+        return None
+    if any(len(video.views) != len(video.clips) for video in manifest.videos):
+        raise RequestError("a video has another number of views than of clips", path, "preprocess again")
+    return np.array([view for video in manifest.videos for view in video.views], np.int32).reshape(-1, 2)
 
 
 def averaged(batches: Batches) -> Batches:
@@ -100,7 +115,8 @@ def averaged(batches: Batches) -> Batches:
         raise RequestError(f"a video does not have {size} clips in one item", batches.where, "preprocess again")
     clips = np.stack([first[:, 0], first[:, 1] // size], axis=1)
     origin = replace(batches.origin, rows=VIDEO)
-    return replace(batches, rows=batches.rows // size, clips=clips, counts=batches.counts // size, origin=origin)
+    counts = batches.counts // size
+    return replace(batches, rows=batches.rows // size, clips=clips, counts=counts, origin=origin, views=None)
 
 
 def _within(size: int, items: int) -> np.ndarray:
@@ -109,19 +125,23 @@ def _within(size: int, items: int) -> np.ndarray:
     return np.stack([np.zeros_like(slots), slots], axis=1)
 
 
-def _origin(manifest: Manifest, path: Path, activation: str) -> Origin:
+def _origin(manifest: Manifest, path: Path, card: Card) -> Origin:
     return Origin(
         card=manifest.card,
         dataset=manifest.dataset,
         subset=manifest.subset,
         layout=manifest.layout,
-        activation=activation,
+        activation=card.scores.activation,
         annotation_sha256=manifest.annotation_sha256,
         manifest_sha256=sha256_file(path),
         fingerprint=manifest.fingerprint.digest,
         scores_sha256="",
         format="",
         dropped_clips=sum(video.dropped_clips for video in manifest.videos),
+        views=manifest.fingerprint.views,
+        crops=max(len(manifest.crops), 1),
+        averaging=card.scores.averaging,
+        consensus=card.clips.frames if card.scores.rows == "frame" else 1,
     )
 
 

@@ -13,6 +13,7 @@ _BLOCK = 1 << 21
 NAIVE = "naive-softmax"
 ACTIVATIONS = ("softmax", "none", NAIVE)
 TIES = ("first", "last")
+AVERAGING = ("mean", "largest", "votes")
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,9 @@ def mean_of(parts: Sequence[Proportion]) -> Tuple[Optional[float], Optional[floa
     return mean, max(0.0, mean - below), min(1.0, mean + above)
 
 
-def video_scores(logits: np.ndarray, counts: np.ndarray, activation: str) -> np.ndarray:
+def video_scores(
+    logits: np.ndarray, counts: np.ndarray, activation: str, averaging: str = "mean", ties: str = "first"
+) -> np.ndarray:
     """Apply the activation to each clip, then average the clips of each video, as the 3d_resnet recipe does.
 
     Computed in float64 and rounded once, so that neither the order of the clips nor the processor shows in the result;
@@ -70,6 +73,8 @@ def video_scores(logits: np.ndarray, counts: np.ndarray, activation: str) -> np.
         logits: float32 (clips, classes), the clips of a video one after the other.
         counts: integers (videos,), clips of each video, 1 or more.
         activation: One of :data:`ACTIVATIONS`.
+        averaging: ``mean``; ``largest`` of each class; ``votes``, the share of the clips of which a class is the best.
+        ties: Which class a clip votes for among equal ones: see :func:`best`.
 
     Returns:
         float32 (videos, classes); NaN where ``naive-softmax`` overflows or underflows.
@@ -82,10 +87,22 @@ def video_scores(logits: np.ndarray, counts: np.ndarray, activation: str) -> np.
     while first < len(counts):
         last = max(first + 1, int(np.searchsorted(ends, starts[first] + rows, side="right")))
         block = activated(logits[starts[first] : ends[last - 1]], activation)
-        sums = np.add.reduceat(block, starts[first:last] - starts[first], axis=0)
-        scores[first:last] = sums / counts[first:last, np.newaxis]
+        places = starts[first:last] - starts[first]
+        if averaging == "largest":
+            scores[first:last] = np.maximum.reduceat(block, places, axis=0)
+        else:
+            block = _votes(block, ties) if averaging == "votes" else block
+            sums = np.add.reduceat(block, places, axis=0)
+            scores[first:last] = sums / counts[first:last, np.newaxis]
         first = last
     return scores
+
+
+def _votes(rows: np.ndarray, ties: str) -> np.ndarray:
+    """Return 1 for the best class of each row, 0 for the others."""
+    votes = np.zeros_like(rows)
+    np.put_along_axis(votes, best(rows, 1, ties), 1.0, axis=1)
+    return votes
 
 
 def activated(rows: np.ndarray, activation: str) -> np.ndarray:

@@ -70,6 +70,11 @@ def _add_rules(group: argparse._ArgumentGroup) -> None:
         help="per clip, before the mean (default: the card's); naive-softmax: float32, without subtracting the maximum",
     )
     add(
+        "--averaging",
+        choices=("mean", "largest", "votes"),
+        help="over the clips of a video, after the activation (default: the card's)",
+    )
+    add(
         "--ties", choices=("first", "last"), default="first", help="class that wins among equal scores (default: first)"
     )
     add(

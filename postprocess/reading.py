@@ -55,7 +55,7 @@ def read_scores(batches: Batches, folder: Path, output_dtype: Optional[str] = No
     dtype = output_dtype or _recorded_dtype(located, batches)
     if located.summary is None:
         _check_rows(batches, located)
-    shape = decide(list(located.paths.values()), batches.rows, len(batches.labels), dtype)
+    shape = decide(list(located.paths.values()), batches.rows * batches.frames, len(batches.labels), dtype)
     logits, digest = _read(batches, located, shape)
     have = np.array([file in located.paths for file in batches.files], bool)[batches.clips[:, 0]]
     _check_finite(logits, have, batches, located)
@@ -95,7 +95,8 @@ def _recorded_dtype(located: Located, batches: Batches) -> Optional[str]:
 
 def _columns(output: TensorSpec) -> int:
     """Return the values of one row of an output: of a clip, or of an item where the output has no clip axis."""
-    return int(np.prod(output.shape[1:])) // output.clips_per_item
+    clips = output.clips_per_item if "K" in output.layout else 1
+    return int(np.prod(output.shape[1:])) // clips
 
 
 def _by_rows(batches: Batches, located: Located) -> Batches:
@@ -135,6 +136,9 @@ def _read(batches: Batches, located: Located, shape: Shape) -> Tuple[np.ndarray,
             continue
         rows, digest = read_result(path, shape)
         digest_check(digest, recorded, path)
+        if batches.frames > 1:
+            # The consensus over the frames of a clip, of what the graph gives: before any activation.
+            rows = rows.reshape(batches.rows, batches.frames, -1).mean(axis=1, dtype=np.float64).astype(np.float32)
         digests.append([file, digest])
         clips = order[bounds[number] : bounds[number + 1]]
         logits[clips] = rows[batches.clips[clips, 1]]
@@ -175,6 +179,7 @@ def _assemble(batches: Batches, logits: np.ndarray, have: np.ndarray, origin: Or
         logits=logits[clips] if not whole.all() else logits,
         absent=[*batches.absent, *absent],
         origin=origin,
+        views=None if batches.views is None else batches.views[clips],
     )
 
 

@@ -11,6 +11,7 @@ from typing import Dict, List, Optional, Sequence
 import numpy as np
 
 from clip2om.pipeline.errors import RequestError
+from clip2om.pipeline.typed import later
 from clip2om.postprocess.annotation import Annotation
 
 SKIPPED, MISSING = "skipped", "missing"
@@ -39,6 +40,10 @@ class Origin:
         format: What the result files were: BIN float32, BIN float16, NPY or TXT.
         dropped_clips: Clips that the batches left out (a per-video file holds one batch and no more).
         rows: What one row of scores is of: a ``clip``, or a ``video`` where the model averages its clips itself.
+        views: Views of each video that were asked for with ``--views``, 0 where all of the protocol's are there.
+        crops: Crops of a frame, where there are several.
+        averaging: The card's, as ``activation``.
+        consensus: Rows of the result files of which each row here is the mean: one per frame of a view.
     """
 
     card: str
@@ -59,6 +64,10 @@ class Origin:
     soc: Optional[str] = None
     precision: Optional[str] = None
     rows: str = CLIP
+    views: int = later(0)
+    crops: int = later(1)
+    averaging: str = later("mean")
+    consensus: int = later(1)
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,7 @@ class Scores:
         clip_video: int32 (clips,), index of the clip's video; ascending.
         logits: float32 (clips, classes), as the model wrote them.
         absent: Videos of the subset without scores; counted + absent = expected.
+        views: int32 (clips, 2), clip of its video and crop of each row; None where each row is a clip.
     """
 
     labels: List[str]
@@ -83,6 +93,7 @@ class Scores:
     logits: np.ndarray
     absent: List[Absent]
     origin: Origin
+    views: Optional[np.ndarray] = None
 
     @property
     def expected(self) -> int:
@@ -155,4 +166,5 @@ def first_videos(scores: Scores, number: int) -> Scores:
         clip_video=place[scores.clip_video[rows]],
         logits=scores.logits[rows],
         absent=[],
+        views=None if scores.views is None else scores.views[rows],
     )

@@ -34,6 +34,10 @@ def reading(console: Console, found: Reading) -> None:
 def accuracy(console: Console, figures: Accuracy) -> None:
     """Show coverage, figures and worst classes."""
     console.result(coverage_words(figures.coverage, figures.rules.ignore))
+    if figures.origin.views:
+        console.result(
+            f"  counted: {_number(figures.origin.views, 'view')} of each video (--views), not the protocol's"
+        )
     if figures.rules.first_videos:
         console.result(f"  counted: the first {figures.rules.first_videos} scored videos alone (--first-videos)")
     for item in [item for item in figures.coverage.absent if item.kind == MISSING][:_LISTED]:
@@ -89,6 +93,9 @@ def _rows(figures: Accuracy) -> List[Tuple[str, ...]]:
     rows = [_row(f"{name}, videos", figures.video[name]) for name in dict.fromkeys(shown)]
     unit = "items, clips averaged by the model" if figures.origin.rows == VIDEO else "clips"
     rows += [_row(f"{name}, {unit}", figures.clip[name]) for name in ("top-1", "top-5") if name in figures.clip]
+    if figures.view is not None:
+        views = f"views ({figures.origin.crops} crops of a clip)" if figures.origin.crops > 1 else "views"
+        rows += [_row(f"{name}, {views}", figures.view[name]) for name in ("top-1", "top-5") if name in figures.view]
     mean = figures.mean_class
     classes = _number(mean.classes, "class", "classes")
     name = "mean class, top-1" + (", labels and predictions" if figures.rules.mean_class == "union" else "")

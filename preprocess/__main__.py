@@ -42,6 +42,9 @@ def make_parser() -> argparse.ArgumentParser:
     add("--batch", type=positive, metavar="N", help="clips per file (default: the card's)")
     add("--dtype", choices=("float32", "uint8"), help="uint8 needs a graph exported with --input-dtype uint8")
     add("--max-clips", type=count, metavar="N", help="keep the first N clips of a video; the published 3d_resnet: 10")
+    add(
+        "--views", type=positive, default=0, metavar="N", help="N views of a video, always the same ones (default: all)"
+    )
     add("--limit", type=count, default=0, metavar="N", help="N videos, spread over the classes, always the same ones")
     add("--dataset", metavar="NAME", help="name of the .info file (default: the card's)")
     add("--file-names", choices=("safe", "id"), default="safe", help="id: per-video files called exactly as the video")
@@ -85,6 +88,7 @@ def preprocess(args: argparse.Namespace) -> int:
         dtype=args.dtype or card.input.dtype,
         max_clips=card.clips.max_clips if args.max_clips is None else args.max_clips,
         file_names=args.file_names,
+        views=args.views,
     )
     plan = make_plan(card, limited(annotation, args.limit), options)
     folder = Path(args.output or build_folder(card.name) / "batches")

@@ -8,9 +8,11 @@ from typing import Dict, Iterator, Mapping, NoReturn, Sequence, Set, Tuple
 
 from clip2om.pipeline.artifact import digest_of
 from clip2om.pipeline.card import Card
+from clip2om.pipeline.card_views import crop_names
 from clip2om.pipeline.console import Console, Progress
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.manifest import BatchFile, Manifest, Video, read_manifest, write_manifest
+from clip2om.preprocess.crops import single
 from clip2om.preprocess.folder import BatchFolder
 from clip2om.preprocess.journal import DoneFile
 from clip2om.preprocess.plan import Plan, PlannedVideo
@@ -109,7 +111,7 @@ class _Run:
                 self._folder.create(number)
                 self._left[number] = plan.files[number].clips
             if wanted:
-                clips = tuple((clip.frames, self._folder.target(clip.file, clip.slot)) for clip in wanted)
+                clips = tuple((clip.frames, self._folder.target(clip.file, clip.slot), clip.crop) for clip in wanted)
                 yield video, VideoTask(video.source, clips, plan.recipe)
 
     def _take(self) -> bool:
@@ -156,7 +158,8 @@ def manifest_of(card: Card, plan: Plan, done: Mapping[str, DoneFile]) -> Manifes
     for video in plan.videos:
         entry = video.entry
         clips = [(clip.file, clip.slot, *extent(clip.frames)) for clip in video.clips]
-        videos.append(Video(entry.id, entry.label, video.segment, video.dropped_clips, clips))
+        views = [clip.view for clip in video.clips if clip.view is not None]
+        videos.append(Video(entry.id, entry.label, video.segment, video.dropped_clips, clips, views))
     files = [BatchFile(file.name, plan.tensor.nbytes, file.clips, done[file.name].sha256) for file in plan.files]
     return Manifest(
         card=card.name,
@@ -176,6 +179,7 @@ def manifest_of(card: Card, plan: Plan, done: Mapping[str, DoneFile]) -> Manifes
         skipped=plan.skipped,
         versions=_versions([done[file.name].versions for file in plan.files]),
         labels_digest=card.labels_digest() or digest_of(plan.annotation.labels),
+        crops=[] if single(card.transform) else crop_names(card.transform),
     )
 
 

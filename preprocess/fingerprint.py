@@ -15,11 +15,16 @@ _DECODERS = {
 _ROUNDING = {
     "pil-bilinear": "uint8 after each pass, horizontal first; float32 after each normalisation step",
     "cv2-linear": "11-bit weights, uint8 after both passes; float32 after each normalisation step",
+    "torch-linear": "float32, uint8 after both passes (halves to even); float32 after each normalisation step",
+    "torch-linear-float": "float32 after each pass and each normalisation step",
 }
 
 
-def fingerprint(card: Card, source_kinds: Sequence[str], max_clips: int) -> Fingerprint:
-    """Return what decides the values of the card's tensors for sources of the given kinds (frames, video)."""
+def fingerprint(card: Card, source_kinds: Sequence[str], max_clips: int, views: int = 0) -> Fingerprint:
+    """Return what decides the values of the card's tensors for sources of the given kinds (frames, video).
+
+    ``views`` is how many views of a video were asked for, 0 for all.
+    """
     transform, clips = card.transform, card.clips
     by_name = clips.order == "lexicographic"
     return Fingerprint(
@@ -53,6 +58,8 @@ def fingerprint(card: Card, source_kinds: Sequence[str], max_clips: int) -> Fing
         twice=clips.twice,
         positions=clips.positions,
         source_rate=card.dataset.rate if needs_rate(clips) else 0.0,
+        flip=transform.flip,
+        views=views,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 from typing import Tuple
 
@@ -11,13 +12,22 @@ from clip2om.pipeline.card import Transform
 
 @dataclass(frozen=True)
 class Crop:
-    """``size`` x ``size`` pixels at (left, top) of a frame that was resized to width x height."""
+    """``size`` x ``size`` pixels at (left, top) of a frame that was resized to width x height.
+
+    ``high`` is how many rows they have where that is not ``size`` (0).
+    """
 
     width: int
     height: int
     left: int
     top: int
     size: int
+    high: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Height of the crop."""
+        return self.high or self.size
 
 
 @functools.lru_cache(maxsize=256)
@@ -30,13 +40,20 @@ def crop_of(width: int, height: int, transform: Transform) -> Crop:
     """
     new_width, new_height = resized(width, height, transform)
     size = transform.size
+    check_fits(width, height, transform)
+    left, top = (crop_offset(extent, size, transform.crop) for extent in (new_width, new_height))
+    return Crop(new_width, new_height, left, top, size)
+
+
+def check_fits(width: int, height: int, transform: Transform) -> None:
+    """Refuse a frame that is too small for the crop once it is resized; raises ValueError."""
+    new_width, new_height = resized(width, height, transform)
+    size = transform.size
     if min(new_width, new_height) < size:
         raise ValueError(
             f"{width}x{height} becomes {new_width}x{new_height} by rule {transform.rule}, too small for the crop of "
             f"{size}x{size}; --set transform.rule=short fits every size"
         )
-    left, top = (crop_offset(extent, size, transform.crop) for extent in (new_width, new_height))
-    return Crop(new_width, new_height, left, top, size)
 
 
 def resized(width: int, height: int, transform: Transform) -> Tuple[int, int]:
@@ -52,6 +69,8 @@ def resized(width: int, height: int, transform: Transform) -> Tuple[int, int]:
     if rule == "box":
         scale = min(transform.long / max(width, height), side / min(width, height))
         return _round(width, scale, rounding), _round(height, scale, rounding)
+    if rounding == "ratio":
+        return _by_ratio(width, height, side)
     if rounding == "truncate":
         return _truncated(width, height, side)
     if width > height:
@@ -60,7 +79,9 @@ def resized(width: int, height: int, transform: Transform) -> Tuple[int, int]:
 
 
 def crop_offset(extent: int, size: int, rule: str) -> int:
-    """Return where a centre crop begins: half of what is left over, halves to even (149: 18) or down (c3d recipes)."""
+    """Return where a centre crop begins: half of what is left over, halves to even (149: 18), down, or up."""
+    if rule == "center-ceil":
+        return -(-(extent - size) // 2)
     return round((extent - size) / 2) if rule == "center" else (extent - size) // 2
 
 
@@ -71,6 +92,13 @@ def _truncated(width: int, height: int, side: int) -> Tuple[int, int]:
     if width < height:
         return side, int(side * height / width)
     return int(side * width / height), side
+
+
+def _by_ratio(width: int, height: int, side: int) -> Tuple[int, int]:
+    """Follow PySlowFast and pytorchvideo, which divide first."""
+    if width < height:
+        return side, math.floor((float(height) / width) * side)
+    return math.floor((float(width) / height) * side), side
 
 
 def _round(extent: int, scale: float, rounding: str) -> int:

@@ -1,8 +1,8 @@
-/* The two resizes of the recipes, for the pixels that the crop keeps. preprocess/resize.py and preprocess/linear.py
+/* The resizes of the recipes, for the pixels that the crop keeps. preprocess/resize.py, linear.py and float_linear.py
    define what they compute; a library that computes something else is not used.
 
-   All frames are RGB, one byte per channel. A crop is `size` x `size`, its result has the channels apart:
-   [3][size][size]. */
+   All frames are RGB, one byte per channel. A crop is `size` wide and `height` high, its result has the channels
+   apart: [3][height][size]. */
 #include <stdint.h>
 #include <string.h>
 
@@ -172,7 +172,7 @@ static inline void down(const uint8_t *top, int line, const int32_t *weights, in
 /* Of one size of frames and one crop. `from_x` are offsets in bytes; the tables of x have `padded` entries, a multiple
    of eight. */
 struct bilinear {
-    int32_t width, height, size, padded, blocks_x, taps_y;
+    int32_t width, height, size, padded, blocks_x, taps_y, kept;
     const int32_t *from_x;
     const void *weights_x;
     const int32_t *from_y, *weights_y;
@@ -182,8 +182,8 @@ struct bilinear {
    passes, and for one row of the frame and SLACK. */
 void pil_bilinear(const struct bilinear *to, const uint8_t *frame, int64_t stride, uint8_t *scratch, uint8_t *result)
 {
-    int size = to->size, first = to->from_y[0], line = 4 * to->padded;
-    int rows = to->from_y[size - 1] + to->taps_y - first;
+    int size = to->size, kept = to->kept, first = to->from_y[0], line = 4 * to->padded;
+    int rows = to->from_y[kept - 1] + to->taps_y - first;
     int64_t pixels = 3 * (int64_t)to->width, end = (to->height - 1) * stride + pixels;
     uint8_t *spare = scratch + (int64_t)rows * line;
     for (int r = 0; r < rows; r++) {
@@ -192,22 +192,22 @@ void pil_bilinear(const struct bilinear *to, const uint8_t *frame, int64_t strid
         if (start + pixels + SLACK > end) row = memcpy(spare, row, pixels);
         across(row, to->padded, to->from_x, to->weights_x, to->blocks_x, scratch + (int64_t)r * line);
     }
-    for (int64_t y = 0; y < size; y++)
+    for (int64_t y = 0; y < kept; y++)
         down(scratch + (int64_t)(to->from_y[y] - first) * line, line, to->weights_y + y * to->taps_y, to->taps_y, size,
-             (int64_t)size * size, result + y * size);
+             (int64_t)size * kept, result + y * size);
 }
 
 /* OpenCV's bilinear: horizontal sums in 1/2048, of which a vertical weight takes four bits less. Two taps each way;
-   tables in the order [2][size]. `scratch` has room for two rows of sums, 6 * size of them. */
-void cv2_linear(const uint8_t *frame, int64_t stride, int size, const int32_t *from_x, const int32_t *weights_x,
+   tables in the order [2][size] and [2][height]. `scratch` has room for two rows of sums, 6 * size of them. */
+void cv2_linear(const uint8_t *frame, int64_t stride, int size, int height, const int32_t *from_x, const int32_t *weights_x,
                 const int32_t *from_y, const int32_t *weights_y, int16_t *scratch, uint8_t *result)
 {
     int held[2] = {-1, -1};
     int line = 3 * size;
-    for (int y = 0; y < size; y++) {
+    for (int y = 0; y < height; y++) {
         int16_t *sums[2];
         for (int k = 0; k < 2; k++) {
-            int wanted = from_y[k * size + y];
+            int wanted = from_y[k * height + y];
             int slot = wanted & 1;
             sums[k] = scratch + slot * line;
             if (held[slot] == wanted) continue;
@@ -219,13 +219,43 @@ void cv2_linear(const uint8_t *frame, int64_t stride, int size, const int32_t *f
                 for (int c = 0; c < 3; c++) sums[k][c * size + x] = (left[c] * a + right[c] * b) >> 4;
             }
         }
-        int32_t above = weights_y[y], below = weights_y[size + y];
+        int32_t above = weights_y[y], below = weights_y[height + y];
         for (int c = 0; c < 3; c++) {
-            uint8_t *to = result + ((int64_t)c * size + y) * size;
+            uint8_t *to = result + ((int64_t)c * height + y) * size;
             for (int x = 0; x < size; x++) {
                 int32_t upper = (above * sums[0][c * size + x]) >> 16, lower = (below * sums[1][c * size + x]) >> 16;
                 to[x] = (upper + lower + 2) >> 2;
             }
+        }
+    }
+}
+
+/* PyTorch's bilinear without antialiasing, in float32; every product and sum is rounded by itself, so the library is
+   compiled without contraction. `scratch` has room for two rows of sums, 6 * size of them. */
+void torch_linear(const uint8_t *frame, int64_t stride, int size, int height, const int32_t *from_x,
+                  const float *weights_x, const int32_t *from_y, const float *weights_y, float *scratch, float *result)
+{
+    int held[2] = {-1, -1};
+    int line = 3 * size;
+    for (int y = 0; y < height; y++) {
+        float *sums[2];
+        for (int k = 0; k < 2; k++) {
+            int wanted = from_y[k * height + y];
+            int slot = wanted & 1;
+            sums[k] = scratch + slot * line;
+            if (held[slot] == wanted) continue;
+            held[slot] = wanted;
+            const uint8_t *row = frame + wanted * stride;
+            for (int x = 0; x < size; x++) {
+                const uint8_t *left = row + 3 * from_x[x], *right = row + 3 * from_x[size + x];
+                float a = weights_x[x], b = weights_x[size + x];
+                for (int c = 0; c < 3; c++) sums[k][c * size + x] = left[c] * a + right[c] * b;
+            }
+        }
+        float above = weights_y[y], below = weights_y[height + y];
+        for (int c = 0; c < 3; c++) {
+            float *to = result + ((int64_t)c * height + y) * size;
+            for (int x = 0; x < size; x++) to[x] = above * sums[0][c * size + x] + below * sums[1][c * size + x];
         }
     }
 }

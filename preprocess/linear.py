@@ -28,7 +28,7 @@ def compiled(frame: Frame, crop: Crop) -> np.ndarray:
     """Resize and crop by the compiled kernel.
 
     Returns:
-        uint8 (3, size, size).
+        uint8 (3, rows, size).
 
     Raises:
         NotImplementedError: this host has no compiled kernels.
@@ -41,11 +41,11 @@ def compiled(frame: Frame, crop: Crop) -> np.ndarray:
     if simple is not None:
         return simple
     x = _table(pixels.shape[1], crop.width, crop.left, crop.size, True)
-    y = _table(pixels.shape[0], crop.height, crop.top, crop.size, False)
+    y = _table(pixels.shape[0], crop.height, crop.top, crop.rows, False)
     scratch = np.empty(6 * crop.size, np.int16)
-    result = np.empty((3, crop.size, crop.size), np.uint8)
+    result = np.empty((3, crop.rows, crop.size), np.uint8)
     tables = (array.ctypes.data for array in (*x, *y, scratch, result))
-    library.cv2_linear(pixels.ctypes.data, pixels.strides[0], crop.size, *tables)
+    library.cv2_linear(pixels.ctypes.data, pixels.strides[0], crop.size, crop.rows, *tables)
     return result
 
 
@@ -56,7 +56,7 @@ def with_numpy(frame: Frame, crop: Crop) -> np.ndarray:
     if simple is not None:
         return simple
     across, weights = _table(pixels.shape[1], crop.width, crop.left, crop.size, True)
-    down, factors = _table(pixels.shape[0], crop.height, crop.top, crop.size, False)
+    down, factors = _table(pixels.shape[0], crop.height, crop.top, crop.rows, False)
     used, places = np.unique(down, return_inverse=True)
     band = pixels[used]
     sums = band[:, across[0]] * weights[0, :, None] + band[:, across[1]] * weights[1, :, None]
@@ -71,7 +71,7 @@ def with_numpy(frame: Frame, crop: Crop) -> np.ndarray:
 def _without_weights(pixels: np.ndarray, crop: Crop) -> Optional[np.ndarray]:
     """Return the crop of a frame of the right size, or of exactly twice that; None for others."""
     height, width = pixels.shape[:2]
-    rows, columns = slice(crop.top, crop.top + crop.size), slice(crop.left, crop.left + crop.size)
+    rows, columns = slice(crop.top, crop.top + crop.rows), slice(crop.left, crop.left + crop.size)
     if (width, height) == (crop.width, crop.height):
         return pixels[rows, columns].transpose(2, 0, 1).copy()
     if (width, height) == (2 * crop.width, 2 * crop.height):

@@ -39,7 +39,7 @@ class Bilinear(ctypes.Structure):
     """``struct bilinear`` of kernels.c."""
 
     _fields_ = [
-        *((name, ctypes.c_int32) for name in ("width", "height", "size", "padded", "blocks_x", "taps_y")),
+        *((name, ctypes.c_int32) for name in ("width", "height", "size", "padded", "blocks_x", "taps_y", "kept")),
         *((name, ctypes.c_void_p) for name in ("from_x", "weights_x", "from_y", "weights_y")),
     ]
 
@@ -47,7 +47,7 @@ class Bilinear(ctypes.Structure):
 @functools.lru_cache(maxsize=1)
 def library() -> Optional[ctypes.CDLL]:
     """Return the compiled kernels, or None where they cannot be compiled or loaded."""
-    flags = ["-O3", "-shared", "-fPIC", *_processor_flags()]
+    flags = ["-O3", "-ffp-contract=off", "-shared", "-fPIC", *_processor_flags()]
     text = _SOURCE.read_bytes() + " ".join([platform.machine(), *flags]).encode()
     path = native_folder() / f"kernels-{hashlib.sha256(text).hexdigest()[:16]}.so"
     if not _is_ours(path) and not _compile(path, flags):
@@ -58,8 +58,8 @@ def library() -> Optional[ctypes.CDLL]:
         return None
     pointer, number, distance = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
     found.pil_bilinear.argtypes = (ctypes.POINTER(Bilinear), pointer, distance, pointer, pointer)
-    found.cv2_linear.argtypes = (pointer, distance, number, pointer, pointer, pointer, pointer, pointer, pointer)
-    found.pil_bilinear.restype = found.cv2_linear.restype = None
+    found.cv2_linear.argtypes = found.torch_linear.argtypes = (pointer, distance, number, number, *[pointer] * 6)
+    found.pil_bilinear.restype = found.cv2_linear.restype = found.torch_linear.restype = None
     return found
 
 
@@ -67,7 +67,13 @@ def is_exact(form: Form, definition: Form) -> bool:
     """True where ``form`` exists on this host and gives what ``definition`` gives, on a frame made for the purpose."""
     rows, columns, channels = np.ogrid[:61, :83, :3]
     probe = ((rows * 37 + columns * 101 + channels * 59 + rows * columns * 7) % 256).astype(np.uint8)
-    crops = (Crop(39, 28, 5, 0, 28), Crop(112, 82, 10, 3, 77), Crop(20, 61, 0, 21, 20), Crop(83, 17, 30, 2, 15))
+    crops = (
+        Crop(39, 28, 5, 0, 28),
+        Crop(112, 82, 10, 3, 77),
+        Crop(20, 61, 0, 21, 20),
+        Crop(83, 17, 30, 2, 15),
+        Crop(112, 82, 3, 1, 99, 80),
+    )
     try:
         return all(np.array_equal(form(probe, crop), definition(probe, crop)) for crop in crops)
     except NotImplementedError:

@@ -13,21 +13,25 @@ import functools
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Callable, Deque, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from clip2om.pipeline.artifact import digest_of
 from clip2om.pipeline.card import Card, Dataset
 from clip2om.pipeline.card_sampling import needs_rate
+from clip2om.pipeline.card_views import chosen_views, view_order, views_per_video
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.facts import usable_cores
 from clip2om.pipeline.manifest import Fingerprint, Skipped
 from clip2om.pipeline.tensor import TensorSpec
 from clip2om.pipeline.typed import to_dict
 from clip2om.preprocess.clock import Clock, fraction_of
+from clip2om.preprocess.crops import single
 from clip2om.preprocess.entries import Annotation, Entry
 from clip2om.preprocess.errors import BadVideoError, is_of_the_run, words
 from clip2om.preprocess.fingerprint import fingerprint
 from clip2om.preprocess.names import id_names, safe_names
+from clip2om.preprocess.protocols import RULES
 from clip2om.preprocess.samplers.numbers import BLACK
 from clip2om.preprocess.sampling import Clip, Sampler
 from clip2om.preprocess.sources import FrameIndex, Source, find_source, index_frames
@@ -48,15 +52,25 @@ class Options:
     dtype: str
     max_clips: int
     file_names: str
+    views: int = 0
 
 
 @dataclass(frozen=True)
 class PlannedClip:
-    """One clip: its frames and its place; slots count over the clips of a file."""
+    """One clip: its frames and its place; slots count over the clips of a file.
+
+    ``view`` is the number of the clip in its video and that of the crop, where not every view is a clip by itself.
+    """
 
     frames: Clip
     file: int
     slot: int
+    view: Optional[Tuple[int, int]] = None
+
+    @property
+    def crop(self) -> int:
+        """Number of the crop of each frame."""
+        return self.view[1] if self.view else 0
 
 
 @dataclass(frozen=True)
@@ -148,9 +162,10 @@ def make_plan(card: Card, annotation: Annotation, options: Options) -> Plan:
     """
     tensor = card.input_spec(1 if options.layout == "per-clip" else options.batch, options.dtype)
     _check(tensor, options)
+    _check_views(card, tensor, options)
     recipe = recipe_of(card, tensor)
     found, skipped = _look(card, annotation, options)
-    print_of = fingerprint(card, kinds_of(found) or ("frames",), _cap(options))
+    print_of = fingerprint(card, kinds_of(found) or ("frames",), _cap(options), options.views)
     videos = _placed(found, options.layout, tensor.clips)
     files = _files(videos, tensor, print_of, options.layout, options.file_names)
     return Plan(annotation, options.layout, options.file_names, tensor, recipe, print_of, videos, files, skipped)
@@ -162,7 +177,7 @@ def kinds_of(videos: Sequence[PlannedVideo]) -> Tuple[str, ...]:
 
 
 def _check(tensor: TensorSpec, options: Options) -> None:
-    if "K" not in tensor.layout:
+    if tensor.clips_per_item == 1 and "K" not in tensor.layout:
         return
     if options.layout == "per-clip":
         raise RequestError(
@@ -172,6 +187,28 @@ def _check(tensor: TensorSpec, options: Options) -> None:
         )
     if options.max_clips:
         raise RequestError(f"input {tensor} takes {tensor.clips_per_item} clips of every video", "--max-clips")
+
+
+def _check_views(card: Card, tensor: TensorSpec, options: Options) -> None:
+    """Refuse a protocol that the layout cannot hold, and views that there are not."""
+    views = views_per_video(card)
+    if options.views and (card.input.of_videos or (views and options.views > views)):
+        what = f"{views} of them" if views else f"{tensor.clips_per_item} of them in an item"
+        raise RequestError(f"every video has {what} for {tensor}, all of which count", "--views", "leave --views out")
+    views = min(options.views or views, views or options.views)
+    protocol = not single(card.transform) or card.clips.sampler in RULES
+    if protocol and options.layout == "per-video" and not card.input.of_videos and views > options.batch:
+        raise RequestError(
+            f"a video has {views} views, and a file of layout per-video holds {options.batch}",
+            "--layout per-video",
+            f"take --batch {views}, or --layout packed",
+        )
+    if options.dtype == "uint8" and card.transform.kernel == "torch-linear-float":
+        raise RequestError(
+            "transform.kernel torch-linear-float gives values between bytes, which uint8 would round",
+            "--dtype uint8",
+            "take float32, or --set transform.kernel=torch-linear",
+        )
 
 
 def _look(card: Card, annotation: Annotation, options: Options) -> Tuple[List[PlannedVideo], List[Skipped]]:
@@ -236,11 +273,23 @@ def _sampled(card: Card, entry: Entry, seen: _Seen, options: Options, sampler: S
     """Choose the clips of the next usable video; they have no places yet."""
     clock = _clock(card, seen) if needs_rate(card.clips) else Clock()
     every = sampler.clips(*seen.segment, clock)
-    cap = _cap(options)
-    kept = every[:cap] if cap and "K" not in card.input.layout else every
+    cap = _cap(options, single(card.transform))
+    views = _views(card, len(every), options)
+    if views:
+        every = [every[clip] for clip, _ in views]
+    kept = every[:cap] if cap and not card.input.of_videos else every
     signature = seen.index.signature(sorted({number for clip in kept for number in clip} - {BLACK}))
-    clips = tuple(PlannedClip(frames, -1, -1) for frames in kept)
+    clips = tuple(PlannedClip(frames, -1, -1, view) for frames, view in zip(kept, views or repeat(None)))
     return PlannedVideo(entry, seen.segment, seen.source, signature, len(every) - len(kept), clips, seen.index.note)
+
+
+def _views(card: Card, clips: int, options: Options) -> List[Tuple[int, int]]:
+    """Return (clip, crop) of each view of a video of ``clips`` clips; empty where each clip is one."""
+    if options.max_clips and not single(card.transform):
+        clips = min(clips, options.max_clips)
+    if options.views:
+        return chosen_views(card.transform, clips, options.views)
+    return [] if single(card.transform) else view_order(card.transform, clips)
 
 
 def _clock(card: Card, seen: _Seen) -> Clock:
@@ -261,10 +310,10 @@ def _clock(card: Card, seen: _Seen) -> Clock:
     return clock.part(first, seen.segment[1] - seen.segment[0])
 
 
-def _cap(options: Options) -> int:
+def _cap(options: Options, single_crop: bool = True) -> int:
     """Return how many clips of a video can be kept, 0 for all: a per-video file holds one batch and no more."""
     if options.layout != "per-video":
-        return options.max_clips
+        return options.max_clips if single_crop else 0
     return min(options.max_clips or options.batch, options.batch)
 
 
@@ -277,7 +326,7 @@ def _placed(videos: Sequence[PlannedVideo], layout: str, slots: int) -> List[Pla
         else:
             places = [divmod(slot + index, slots) for index in range(len(video.clips))]
         slot += len(video.clips)
-        clips = tuple(PlannedClip(clip.frames, *place) for clip, place in zip(video.clips, places))
+        clips = tuple(replace(clip, file=file, slot=slot) for clip, (file, slot) in zip(video.clips, places))
         placed.append(replace(video, clips=clips))
     return placed
 
@@ -288,7 +337,7 @@ def _files(
     contents: Dict[int, List[object]] = {}
     for video in videos:
         for clip in video.clips:
-            item = [video.entry.id, clip.slot, clip.frames, video.signature]
+            item = [video.entry.id, clip.slot, clip.frames, video.signature, *([clip.view] if clip.view else [])]
             contents.setdefault(clip.file, []).append(item)
     if layout == "per-video":
         name = id_names if file_names == "id" else safe_names

@@ -35,7 +35,7 @@ def compiled(frame: Frame, crop: Crop) -> np.ndarray:
     """Resize and crop by the compiled kernel.
 
     Returns:
-        uint8 (3, size, size).
+        uint8 (3, rows, size).
 
     Raises:
         NotImplementedError: this host has no compiled kernels.
@@ -46,7 +46,7 @@ def compiled(frame: Frame, crop: Crop) -> np.ndarray:
     pixels = as_array(frame)
     height, width = pixels.shape[:2]
     tables = _tables(width, height, crop, library.kernels_vectors())
-    result = np.empty((3, crop.size, crop.size), np.uint8)
+    result = np.empty((3, crop.rows, crop.size), np.uint8)
     scratch = _scratch(tables.scratch)
     library.pil_bilinear(tables.pointer, pixels.ctypes.data, pixels.strides[0], scratch, result.ctypes.data)
     return result
@@ -61,7 +61,7 @@ def with_pillow(frame: Frame, crop: Crop) -> np.ndarray:
         image = image.crop((crop.left, 0, crop.left + crop.size, image.height))
     if crop.height != image.height:
         image = image.resize((crop.size, crop.height), Image.Resampling.BILINEAR)
-    return np.asarray(image)[crop.top : crop.top + crop.size].transpose(2, 0, 1)
+    return np.asarray(image)[crop.top : crop.top + crop.rows].transpose(2, 0, 1)
 
 
 def with_numpy(frame: Frame, crop: Crop) -> np.ndarray:
@@ -72,7 +72,7 @@ def with_numpy(frame: Frame, crop: Crop) -> np.ndarray:
     pixels = pixels[:, crop.left : crop.left + crop.size]
     if crop.height != pixels.shape[0]:
         pixels = _one_pass(pixels.transpose(1, 0, 2), crop.height).transpose(1, 0, 2)
-    return pixels[crop.top : crop.top + crop.size].transpose(2, 0, 1)
+    return pixels[crop.top : crop.top + crop.rows].transpose(2, 0, 1)
 
 
 def _one_pass(pixels: np.ndarray, extent: int) -> np.ndarray:
@@ -110,14 +110,14 @@ class _Tables:
     """
 
     def __init__(self, width: int, height: int, crop: Crop, vector: int) -> None:
-        start, kept = _kept(height, crop.height, crop.top, crop.size)
+        start, kept = _kept(height, crop.height, crop.top, crop.rows)
         rows = int(start[-1]) + kept.shape[1] - int(start[0])
         padded = -(-crop.size // 8) * 8
         begin, weights, blocks = _across(*_kept(width, crop.width, crop.left, crop.size), padded, vector)
         # The structure has addresses only: the arrays must live as long.
         self._arrays = [np.ascontiguousarray(array) for array in (begin, weights, start, kept)]
         places = [array.ctypes.data for array in self._arrays]
-        self._all = native.Bilinear(width, height, crop.size, padded, blocks, kept.shape[1], *places)
+        self._all = native.Bilinear(width, height, crop.size, padded, blocks, kept.shape[1], crop.rows, *places)
         self.pointer = ctypes.pointer(self._all)
         self.scratch = rows * 4 * padded + 3 * width + _SLACK
 

@@ -6,20 +6,24 @@ import os
 import threading
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import Callable, Dict, Iterator, Optional, Protocol, Sequence, Tuple
+from typing import Callable, Dict, Iterator, Optional, Protocol, Sequence, Tuple, Union
 
 import numpy as np
 
 from clip2om.pipeline.artifact import sha256_file
 from clip2om.pipeline.card import Card, Transform
 from clip2om.pipeline.tensor import TensorSpec
+from clip2om.preprocess.crops import Pixels, single
 from clip2om.preprocess.errors import BadVideoError, is_of_the_run
 from clip2om.preprocess.frames import Frame
 from clip2om.preprocess.samplers.numbers import BLACK
 from clip2om.preprocess.sampling import Clip
 from clip2om.preprocess.sources import Source
-from clip2om.preprocess.transform import crop_frame
+from clip2om.preprocess.transform import crop_frame, crops_of_frame
 from clip2om.preprocess.values import ClipWriter, mean_volume, volume_path
+
+# A frame with one crop, or with several.
+Shown = Union[np.ndarray, Pixels]
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class VideoTask:
-    """The clips to make from one video."""
+    """The clips to make from one video: frames and place of each, and the number of its crop."""
 
     source: Source
-    clips: Tuple[Tuple[Clip, Target], ...]
+    clips: Tuple[Tuple[Clip, Target, int], ...]
     recipe: Recipe
 
 
@@ -62,8 +66,11 @@ def recipe_of(card: Card, tensor: TensorSpec) -> Recipe:
     Raises:
         RequestError: the card's mean volume is not one.
     """
-    shape = tensor.shape[-4:]
-    return Recipe(card.transform, tensor.layout, tensor.dtype, card.clips.frames, shape, volume_path(card))
+    shape, layout = tensor.shape[-4:], tensor.layout
+    if "T" not in layout:
+        # Frames along the batch axis are the same bytes as clips whose first axis they are.
+        shape, layout = (card.clips.frames, *tensor.shape[1:]), f"NT{layout[1:]}"
+    return Recipe(card.transform, layout, tensor.dtype, card.clips.frames, shape, volume_path(card))
 
 
 def watch_parent() -> None:
@@ -87,12 +94,12 @@ def make_clips(task: VideoTask) -> Optional[str]:
     Returns:
         None, or the reason why the video cannot be used; its slots may then hold anything.
     """
-    targets = [target for _, target in task.clips]
+    shown, crops = [frames for frames, _, _ in task.clips], [crop for _, _, crop in task.clips]
     clip = np.empty(task.recipe.shape, task.recipe.dtype)
     try:
         with _Files() as files:
-            for index, _ in iter_clips(task.source, [shown for shown, _ in task.clips], task.recipe, lambda _: clip):
-                files.write(clip, targets[index])
+            for index, _ in iter_clips(task.source, shown, task.recipe, lambda _: clip, crops):
+                files.write(clip, task.clips[index][1])
     except BadVideoError as reason:
         return str(reason)
     return None
@@ -106,7 +113,11 @@ class FrameSource(Protocol):
 
 
 def iter_clips(
-    source: FrameSource, clips: Sequence[Clip], recipe: Recipe, place: Optional[Callable[[int], np.ndarray]] = None
+    source: FrameSource,
+    clips: Sequence[Clip],
+    recipe: Recipe,
+    place: Optional[Callable[[int], np.ndarray]] = None,
+    crops: Sequence[int] = (),
 ) -> Iterator[Tuple[int, np.ndarray]]:
     """Yield (index, clip) as clips are complete; each frame is decoded once, however many clips show it.
 
@@ -118,6 +129,7 @@ def iter_clips(
         clips: The frame numbers of each clip.
         recipe: How clips are made.
         place: Gives the array that clip ``index`` is written to, of its shape and dtype; new ones without it.
+        crops: The number of the crop that each clip shows, where frames have several; all come from one resize.
 
     Raises:
         BadVideoError: a frame is missing or cannot be decoded.
@@ -126,14 +138,15 @@ def iter_clips(
     waiting = deque(sorted(range(len(clips)), key=lambda index: max(clips[index])))
     uses = Counter(number for clip in clips for number in set(clip))
     black = uses.pop(BLACK, 0)
-    frames: Dict[int, np.ndarray] = {}
+    frames: Dict[int, Shown] = {}
     for number, frame in source.read(sorted(uses)):
         frames[number] = _crop(frame, number, recipe.transform)
         if black and BLACK not in frames:
-            frames[BLACK], uses[BLACK] = np.zeros_like(frames[number]), black
+            frames[BLACK], uses[BLACK] = np.zeros_like(_pixels(frames[number], 0)), black
         while waiting and max(clips[waiting[0]]) == number:
             index = waiting.popleft()
-            yield index, writer.pack([frames[shown] for shown in clips[index]], place and place(index))
+            crop = crops[index] if crops else 0
+            yield index, writer.pack([_pixels(frames[shown], crop) for shown in clips[index]], place and place(index))
             uses.subtract(set(clips[index]))
             frames = {shown: frame for shown, frame in frames.items() if uses[shown]}
 
@@ -153,9 +166,13 @@ def _writer(recipe: Recipe) -> ClipWriter:
     return ClipWriter(transform, recipe.layout, recipe.dtype, volume)
 
 
-def _crop(frame: Frame, number: int, transform: Transform) -> np.ndarray:
+def _pixels(shown: Shown, crop: int) -> np.ndarray:
+    return shown.crop(crop) if isinstance(shown, Pixels) else shown
+
+
+def _crop(frame: Frame, number: int, transform: Transform) -> Shown:
     try:
-        return crop_frame(frame, transform)
+        return crop_frame(frame, transform) if single(transform) else crops_of_frame(frame, transform)
     except Exception as error:
         if is_of_the_run(error):
             raise

@@ -102,7 +102,7 @@ def fit_batch(model: ModelProto, request: ExportRequest) -> None:
     What lies between was computed for the old size and is left out; the comparison afterwards runs what remains.
     """
     output = model.graph.output[0].type.tensor_type
-    _set(inputs(model)[0].type.tensor_type.shape.dim[0], request.batch)
+    _set(inputs(model)[0].type.tensor_type.shape.dim[0], request.input.shape[0])
     del model.graph.value_info[:]
     wanted = request.logits.shape
     del output.shape.dim[:]

@@ -137,7 +137,8 @@ def check_runs(model: ModelProto, request: ExportRequest, former: int) -> None:
     try:
         for batch in batches:
             rows = onnx_graph.rows_of(model, batch)
-            if rows.shape[-1] != request.card.model.classes or rows.shape[0] != len(batch):
+            expected = request.logits.with_batch(len(batch) // request.input.folded).shape[0]
+            if rows.shape[-1] != request.card.model.classes or len(rows) != expected:
                 raise ValueError(f"it gives {'x'.join(map(str, rows.shape))} for {len(batch)} clips")
     except Exception as error:  # ONNX Runtime has exceptions of its own
         asked = "an open batch size" if request.batch == DYNAMIC else f"batch {request.batch}"

@@ -166,7 +166,8 @@ class AclEngine(Engine):
 
     def _submit(self, feed: np.ndarray) -> _Ticket:
         feed = self._page_locked(feed)
-        outputs = [spec.with_batch(feed.shape[0]) if spec.batch == DYNAMIC else spec for spec in self.record.outputs]
+        items = feed.shape[0] // self.record.inputs[0].folded
+        outputs = [spec.with_batch(items) if spec.batch == DYNAMIC else spec for spec in self.record.outputs]
         # A batch is queued whole or not at all.
         with undisturbed():
             slot = self._free.popleft()
@@ -182,7 +183,7 @@ class AclEngine(Engine):
             raise RuntimeError("the engine is not open")
         if self._pool.holds(feed):
             return feed
-        own = self._pool.lend(self.record.inputs[0].with_batch(feed.shape[0]))
+        own = self._pool.lend(self.record.inputs[0].with_batch(feed.shape[0] // self.record.inputs[0].folded))
         if own is None:
             raise RuntimeError("all page-locked buffers are in use")
         np.copyto(own, feed)

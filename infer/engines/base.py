@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import contextlib
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import (
@@ -306,8 +306,9 @@ def spec_like(expected: Sequence[TensorSpec], names: Iterable[str], dtype: str, 
     known = {spec.name: spec for spec in expected}
     aliases = sorted(names)
     name = next((alias for alias in aliases if alias in known), aliases[0] if aliases else "")
-    layout = known[name].layout if name in known else ""
-    return TensorSpec(name, dtype, tuple(shape), layout)
+    if name not in known:
+        return TensorSpec(name, dtype, tuple(shape), "")
+    return replace(known[name], dtype=dtype, shape=tuple(shape))
 
 
 def _check_same(found: List[TensorSpec], expected: List[TensorSpec], model: Path, named: bool = True) -> None:

@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Dict, List, Tuple
 
+import numpy as np
+
+from clip2om.postprocess.accuracy import Outcome
 from clip2om.postprocess.metrics import Proportion, proportion, ranks
 from clip2om.scripts.pages.run import Run
 
@@ -67,8 +70,14 @@ def paired(a: Run, b: Run, k: int) -> Paired:
 
 def hits(run: Run, k: int) -> Dict[str, bool]:
     """Return of each video that counts whether it is right; one without scores counts as wrong, unless ignored."""
-    judged, scores, rules = run.judged, run.scores, run.accuracy.rules
-    right = ranks(run.means[judged], scores.truth[judged], rules.ties) < k
+    return hits_of(Outcome(run.scores, run.means, run.accuracy), k)
+
+
+def hits_of(outcome: Outcome, k: int) -> Dict[str, bool]:
+    """Return the same of what was counted."""
+    scores, rules = outcome.scores, outcome.accuracy.rules
+    judged = np.flatnonzero(scores.counted & (scores.truth >= 0))
+    right = ranks(outcome.means[judged], scores.truth[judged], rules.ties) < k
     found = {scores.ids[index]: bool(hit) for index, hit in zip(judged.tolist(), right)}
     lost = [] if rules.ignore else [item.id for item in scores.absent if item.label is not None]
     return {**found, **dict.fromkeys(lost, False)}

@@ -1,8 +1,11 @@
-"""Write the annotation files of HMDB51, UCF101 and Kinetics from their split files, in the formats that cards name.
+"""Write the annotation files of data sets from the files they are published with, in the formats that cards name.
 
     python -m scripts.annotate hmdb51 testTrainMulti_7030_splits hmdb51/jpg hmdb51
     python -m scripts.annotate ucf101 ucfTrainTestlist UCF-101 ucf101
     python -m scripts.annotate kinetics kinetics_csv kinetics/jpg kinetics
+    python -m scripts.annotate something sthv2/labels sthv2/20bn-something-something-v2 sthv2
+    python -m scripts.annotate moments Moments_in_Time_Raw Moments_in_Time_Raw moments
+    python -m scripts.annotate diving48 diving48/lists diving48/rgb diving48
     python -m scripts.annotate ucf101 ucfTrainTestlist ucf101/rawframes ucf101 --format rawframes
 
 write hmdb51_1.json to hmdb51_3.json, ucf101_01.json to ucf101_03.json, kinetics_400.json, and lists such as
@@ -25,6 +28,7 @@ from clip2om.pipeline.frame_names import FrameNames, frame_format
 from clip2om.scripts.dataset import annotation_files
 from clip2om.scripts.dataset.annotation_files import FORMATS, Counted
 from clip2om.scripts.dataset.frame_counts import COMPAT_WORDS, COUNTERS, Answer, Question, count_frames
+from clip2om.scripts.dataset.more_splits import read_diving48, read_moments, read_something
 from clip2om.scripts.dataset.places import Places
 from clip2om.scripts.dataset.split_files import Listed, Split, kinetics_sizes, read_hmdb51, read_kinetics, read_ucf101
 
@@ -35,25 +39,33 @@ _SUBSETS = ("training", "validation", "testing")
 
 @dataclass(frozen=True)
 class Dataset:
-    """How the splits of a dataset are read, which there are, and whether its recipe stops at a missing video."""
+    """How the splits of a dataset are read, which there are, and whether its recipe stops at a missing video.
+
+    ``lists_classes``: a file of the classes is written too.
+    """
 
     read: Callable[[Path, int], Split]
     splits: Callable[[Path], Sequence[int]]
     json_name: str
     stops: bool = True
+    lists_classes: bool = False
 
 
 _DATASETS = {
     "hmdb51": Dataset(read_hmdb51, lambda _: (1, 2, 3), "hmdb51_{}.json"),
     "ucf101": Dataset(read_ucf101, lambda _: (1, 2, 3), "ucf101_{:02d}.json"),
     "kinetics": Dataset(read_kinetics, kinetics_sizes, "kinetics_{}.json", stops=False),
+    "something": Dataset(read_something, lambda _: (2,), "something_v{}.json", False, True),
+    "moments": Dataset(read_moments, lambda _: (1,), "moments_{}.json", False, True),
+    "diving48": Dataset(read_diving48, lambda _: (1,), "diving48_{}.json", False, True),
 }
 _EPILOG = f"""formats:
 {chr(10).join(f"  {name:<12} {about.words}; frames {about.names.name(0)}" for name, about in FORMATS.items())}
 
 A video that is not on disk, or whose frames have a gap, is reported. It stays in the JSON without a segment, so that it
 counts as wrong in an accuracy, unless --leave-out drops it; a list has no place for it. Labels are in alphabetical
-order (hmdb51), in that of classInd.txt (ucf101) or of their first lines in train.csv (kinetics); lists count from 0.
+order (hmdb51), in that of classInd.txt (ucf101), of their first lines in train.csv (kinetics) or of the data set's own
+numbers (something, moments, diving48, whose classes are written to <data set>_labels.txt too); lists count from 0.
 
 example:
   {_PROG} hmdb51 testTrainMulti_7030_splits hmdb51/jpg hmdb51
@@ -70,7 +82,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 def _parser() -> Parser:
     parser = Parser(
         prog=_PROG,
-        description="Write annotation files from the split files of HMDB51, UCF101 or Kinetics.",
+        description="Write annotation files from the files that a data set is published with.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -124,6 +136,8 @@ def _write(number: int, split: Split, videos: List[Counted], args: argparse.Name
     from clip2om.pipeline.artifact import write_text
 
     folder, classes = Path(args.output), f"{len(split.labels)} classes"
+    if _DATASETS[args.dataset].lists_classes:
+        write_text(folder / f"{args.dataset}_labels.txt", "".join(f"{label}\n" for label in split.labels))
     if args.format == "activitynet":
         path = folder / _DATASETS[args.dataset].json_name.format(number)
         write_text(path, annotation_files.activitynet(split.labels, videos))

@@ -61,6 +61,9 @@ class Places:
         known = self._of_subset.get(video.subset, {})
         # Videos without a class lie in the folder of their subset itself.
         folders += known.get(_letters(video.folder), []) if video.label is not None else known.get("", [])
+        if video.flat:
+            yield name
+            yield from (f"{folder}/{name}" for folder in known.get("", []))
         for id_ in dict.fromkeys((name, _TIMES.sub("", name))):
             for folder in dict.fromkeys(folders):
                 yield f"{folder}/{id_}"

@@ -31,11 +31,15 @@ _KINETICS_NAMES = {"train": ("train",), "val": ("val", "validate", "validation")
 
 @dataclass(frozen=True)
 class Listed:
-    """One video of a split: its class (None in Kinetics' test files), its file name (with extension), its subset."""
+    """One video of a split: its class (None in Kinetics' test files), its file name (with extension), its subset.
+
+    ``flat``: the videos lie in one folder, without a folder per class.
+    """
 
     label: Optional[str]
     file: str
     subset: str
+    flat: bool = False
 
     @property
     def folder(self) -> str:

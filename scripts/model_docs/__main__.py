@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, List, Optional, Sequence
 
 from clip2om.pipeline.card_sampling import KINDS, views_of
+from clip2om.pipeline.card_views import crop_names
 from clip2om.pipeline.command import Parser, run
 from clip2om.pipeline.console import Console
 from clip2om.pipeline.errors import RequestError, ShortfallError
@@ -226,13 +227,18 @@ def _frames(card: Card) -> str:
     mean = f"the mean volume `{transform.mean_volume}`" if transform.mean_volume else f"({values})"
     scaled = f"x / {transform.scale:g}" if transform.scale != 1 else "x"
     divided = f", divided by ({deviations})" if any(value != 1 for value in transform.std) else ""
-    head = f"{rule} ({transform.kernel}), {transform.crop} crop {size}, {transform.color}"
+    crops = len(crop_names(transform))
+    crop = f"{transform.crop} crop {size}" if crops == 1 else f"{crops} crops {size} ({transform.crop})"
+    head = f"{rule} ({transform.kernel}), {crop}, {transform.color}"
     return f"{head}; {scaled} less {mean}{divided}"
 
 
 def _score(card: Card) -> str:
     what = {"softmax": "probabilities (softmax of each clip)", "none": "outputs as they are"}[card.scores.activation]
-    return f"mean of the clips' {what}"
+    views = "clips'" if len(crop_names(card.transform)) == 1 else "views'"
+    average = {"mean": "mean of the", "largest": "largest of the", "votes": "votes by the"}[card.scores.averaging]
+    first = ", after the mean over the frames of each" if card.scores.rows == "frame" else ""
+    return f"{average} {views} {what}{first}"
 
 
 def _dataset(card: Card) -> str:

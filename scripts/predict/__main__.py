@@ -124,7 +124,7 @@ def _check_stream(args: argparse.Namespace, card: Card) -> None:
         raise RequestError("takes standard input alone", "-", "label files in a run of their own")
     if args.save:
         raise RequestError("a stream is gone once it is read, so there is no copy of it", "--save", "record it first")
-    if "K" in card.input.layout:
+    if card.input.of_videos:
         raise RequestError(
             f"a model of layout {card.input.layout} takes clips from all over a video, and a stream has no end",
             "-",

@@ -13,11 +13,13 @@ import numpy as np
 
 from clip2om.pipeline.card import Card
 from clip2om.pipeline.card_sampling import needs_rate
+from clip2om.pipeline.card_views import view_order
 from clip2om.pipeline.errors import RequestError
 from clip2om.pipeline.naming import is_video
 from clip2om.pipeline.tensor import TensorSpec
 from clip2om.preprocess.clock import Clock, clock_of, fraction_of
 from clip2om.preprocess.containers import open_video
+from clip2om.preprocess.crops import single
 from clip2om.preprocess.errors import BadVideoError
 from clip2om.preprocess.pixels import RgbConverter
 from clip2om.preprocess.sampling import Sampler, extent
@@ -111,9 +113,11 @@ def _file_clips(video: Video, source: Source, card: Card, tensor: TensorSpec, sa
     if not count:
         raise BadVideoError("it has no frames")
     clips = sampler.clips(first, first + count, clock_of(video.times, video.rate or card.dataset.rate, count))
-    made = iter_clips(source, clips, recipe_of(card, tensor))
+    views = [] if single(card.transform) else view_order(card.transform, len(clips))
+    clips = [clips[clip] for clip, _ in views] or clips
+    made = iter_clips(source, clips, recipe_of(card, tensor), crops=[crop for _, crop in views])
     # An item of several clips is one video's or nobody's.
-    ordered = iter(sorted(made, key=lambda pair: pair[0])) if "K" in tensor.layout else made
+    ordered = iter(sorted(made, key=lambda pair: pair[0])) if "K" in tensor.layout or tensor.views > 1 else made
     for index, values in ordered:
         lowest, highest = extent(clips[index])
         yield PlacedClip(lowest - first + 1, highest - first + 1, values)

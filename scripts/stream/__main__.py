@@ -46,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--annotation-path", metavar="FILE", help="as for python -m preprocess (default: the card's)")
     add("--subset", metavar="NAME", help="training, validation or testing (default: the card's)")
     add("--max-clips", type=count, metavar="N", help="keep the first N clips of a video (default: the card's)")
+    add(
+        "--views", type=positive, default=0, metavar="N", help="N views of a video, always the same ones (default: all)"
+    )
     add("--limit", type=count, default=0, metavar="N", help="N videos, spread over the classes, always the same ones")
     add("--strict", action="store_true", help="stop at the first video that cannot be used instead of skipping it")
     add("--workers", type=positive, metavar="N", help="processes that decode (default: one per core)")
@@ -115,6 +118,7 @@ def _plan(args: argparse.Namespace, card: Card, record: CompiledRecord, compiled
         dtype=record.inputs[0].dtype,
         max_clips=card.clips.max_clips if args.max_clips is None else args.max_clips,
         file_names="safe",
+        views=args.views,
     )
     check_feed(
         record.inputs[0], card.input_spec(options.batch, options.dtype), compiled / record.file, f"card {card.name}"

@@ -168,8 +168,8 @@ class Feeder:
 
 
 def _places(video: PlannedVideo, place: Dict[int, int]) -> tuple:
-    """Return (frames, batch, slot) of the clips whose batch is to be made."""
-    return tuple((clip.frames, place[clip.file], clip.slot) for clip in video.clips if clip.file in place)
+    """Return (frames, batch, slot, crop) of the clips whose batch is to be made."""
+    return tuple((clip.frames, place[clip.file], clip.slot, clip.crop) for clip in video.clips if clip.file in place)
 
 
 def _depth(plan: Plan, workers: int, in_flight: int) -> int:

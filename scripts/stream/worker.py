@@ -19,11 +19,11 @@ _mailbox: Optional[Mailbox] = None
 
 @dataclass(frozen=True)
 class Decode:
-    """One video: its number, and per clip the frames, the number of the batch and the slot in it."""
+    """One video: its number, and per clip the frames, the number of the batch, the slot in it, and the crop."""
 
     video: int
     source: Source
-    clips: Tuple[Tuple[Clip, int, int], ...]
+    clips: Tuple[Tuple[Clip, int, int, int], ...]
     recipe: Recipe
 
 
@@ -43,9 +43,9 @@ def decode(task: Decode) -> None:
     clip = np.empty(task.recipe.shape, task.recipe.dtype)
     try:
         try:
-            shown = [frames for frames, _, _ in task.clips]
-            for index, _ in iter_clips(task.source, shown, task.recipe, lambda _: clip):
-                _, batch, slot = task.clips[index]
+            shown, crops = [clip[0] for clip in task.clips], [clip[3] for clip in task.clips]
+            for index, _ in iter_clips(task.source, shown, task.recipe, lambda _: clip, crops):
+                _, batch, slot, _ = task.clips[index]
                 _mailbox.put(batch, slot, clip)
         except BadVideoError as reason:
             _mailbox.refuse(task.video, str(reason))

@@ -1,0 +1,1 @@
+"""Late fusion: two runs over the same videos, one result."""
