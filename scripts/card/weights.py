@@ -67,7 +67,10 @@ def _sections(card: Card) -> Dict[str, Dict[str, Any]]:
         made[name] = {
             kind.name: whole[name][kind.name]
             for kind in kinds
-            if whole[name][kind.name] not in (to_dict(kind.default), {}) and kind.name != "arguments"
+            # A key that came later is left out of the section where it is as it is by default.
+            if kind.name in whole[name]
+            and whole[name][kind.name] not in (to_dict(kind.default), {})
+            and kind.name != "arguments"
         }
         if name == "model":
             made["model.arguments"] = {}

@@ -139,3 +139,14 @@ def test_options_that_give_no_network_are_refused(name, entries, message):
     with pytest.raises(RequestError) as caught:
         build_network(small(name, *entries))
     assert message in caught.value.line()
+
+
+def test_any_number_of_channels_that_a_network_takes(tmp_path):
+    for channels in (1, 2):
+        statistics = [0.5] * channels
+        sets = [f"input.shape=[{channels},4,32,32]", f"transform.mean={statistics}", f"transform.std={statistics}"]
+        made = small("tsm", *sets)
+        path = tmp_path / f"flow{channels}.pth"
+        torch.save({"state_dict": build_network(made).state_dict()}, path)
+        _, record, _, _ = exported(tmp_path, made, batch=1, path=path)
+        assert record.inputs[0].shape == (1, channels, 4, 32, 32)
