@@ -97,7 +97,7 @@ def test_a_missing_optional_wheel_is_told_and_no_failure(tmp_path: Path) -> None
 
 def test_a_full_disk_and_no_python_are_refused_before_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     maker = Maker(tmp_path)
-    monkeypatch.setattr(environments, "_free", lambda _path: 10_000_000)
+    monkeypatch.setattr(environments, "free", lambda _path: 10_000_000)
     with pytest.raises(RequestError, match=r"are to be made, 10\.0 MB are free"):
         maker.all.check(["torch"])
     monkeypatch.undo()
