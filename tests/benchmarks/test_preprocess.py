@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clip2om.benchmarks.inputs import dataset, write_frames
-from clip2om.benchmarks.preprocess import KINDS, write_videos, disk_row, video_rows
+from clip2om.benchmarks.preprocess import KINDS, disk_row, video_rows, write_videos
 from clip2om.benchmarks.preprocess_baselines import plain_loop
 from clip2om.benchmarks.row import Scale
 from clip2om.preprocess.__main__ import main as preprocess
