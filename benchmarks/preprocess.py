@@ -35,7 +35,7 @@ _MEASURED, _AS_FLOAT, _ROUNDS = 400, 100, 5
 
 
 @dataclass(frozen=True)
-class _Kind:
+class Kind:
     """Video files like those of a dataset; ``options`` of the encoder give as many bytes per frame."""
 
     name: str
@@ -48,9 +48,9 @@ class _Kind:
 
 # Of the clips that MMAction2 and PaddleVideo publish for trying out, those in H.264 of 340x256 have 2.3 to 5.8 kB per
 # frame, those in MPEG-4 of 320x240 1.8 to 3.9 kB: the sizes and codings in which Kinetics and UCF101 are handed on.
-_KINDS = (
-    _Kind("H.264 340x256, as Kinetics", "libx264", "mp4", 340, 256, {"crf": "16"}),
-    _Kind("MPEG-4 320x240, as UCF101", "mpeg4", "avi", 320, 240, {"b": "500k"}),
+KINDS = (
+    Kind("H.264 340x256, as Kinetics", "libx264", "mp4", 340, 256, {"crf": "16"}),
+    Kind("MPEG-4 320x240, as UCF101", "mpeg4", "avi", 320, 240, {"b": "500k"}),
 )
 
 
@@ -70,11 +70,11 @@ def jpeg_rows(scale: Scale) -> List[Row]:
     files = [str(path) for folder in repeated for path in sorted(Path(folder).iterdir())]
     plain = work / "plain"
     plain.mkdir()
-    stage = _rate(total, lambda: _stage(data, work / "uint8", "uint8"))
-    bare = _rate(total, lambda: shared_out(decode_jpeg, files, cores()))
-    pillow = _rate(total, lambda: shared_out(decode_with_pillow, files, cores()))
-    loop = _rate(total, lambda: shared_out(plain_loop, repeated, cores(), str(plain)))
-    large = _rate(some * frames, lambda: _stage(fewer, work / "float32", "float32"))
+    stage = rate_of(total, lambda: run_stage(data, work / "uint8", "uint8"))
+    bare = rate_of(total, lambda: shared_out(decode_jpeg, files, cores()))
+    pillow = rate_of(total, lambda: shared_out(decode_with_pillow, files, cores()))
+    loop = rate_of(total, lambda: shared_out(plain_loop, repeated, cores(), str(plain)))
+    large = rate_of(some * frames, lambda: run_stage(fewer, work / "float32", "float32"))
     stage(), bare()  # the files are in memory then, and the kernels compiled
     sides = in_turn([stage, bare, pillow, loop, large], min(scale.rounds, _ROUNDS))
     ours, turbo, of_pillow, plainly, as_float = sides
@@ -92,18 +92,18 @@ def jpeg_rows(scale: Scale) -> List[Row]:
 
 def video_rows(scale: Scale) -> List[Row]:
     """Frames per second from video files, of each kind against decoding alone."""
-    return [row for kind in _KINDS for row in _kind_rows(scale, kind)]
+    return [row for kind in KINDS for row in _kind_rows(scale, kind)]
 
 
-def _kind_rows(scale: Scale, kind: _Kind) -> List[Row]:
+def _kind_rows(scale: Scale, kind: Kind) -> List[Row]:
     videos, frames = (4, 20) if scale.quick else (_MEASURED, _FRAMES)
     work = scale.work / "preprocess_video"
-    paths = _write_videos(work / "videos", kind, min(videos, 12), frames)
+    paths = write_videos(work / "videos", kind, min(videos, 12), frames)
     data, total = dataset(work, paths, videos, frames), videos * frames
     files = [str(paths[number % len(paths)]) for number in range(videos)]
-    stage = _rate(total, lambda: _stage(data, work / "uint8", "uint8"))
-    bare = _rate(total, lambda: shared_out(decode_video, files, cores(), False))
-    to_rgb = _rate(total, lambda: shared_out(decode_video, files, cores(), True))
+    stage = rate_of(total, lambda: run_stage(data, work / "uint8", "uint8"))
+    bare = rate_of(total, lambda: shared_out(decode_video, files, cores(), False))
+    to_rgb = rate_of(total, lambda: shared_out(decode_video, files, cores(), True))
     stage(), bare()
     ours, yuv, rgb = in_turn([stage, bare, to_rgb], min(scale.rounds, _ROUNDS))
     size = sum(path.stat().st_size for path in paths) / (len(paths) * frames)
@@ -135,7 +135,7 @@ def growth(scale: Scale) -> List[Growth]:
     costs = []
     for videos in counts:
         data = dataset(work, folders, videos, frames)
-        run = _rate(1, functools.partial(_stage, data, work / "out", "uint8"))
+        run = rate_of(1, functools.partial(run_stage, data, work / "out", "uint8"))
         costs.append(float(np.median([1 / run() for _ in range(1 if scale.quick else 3)])))
     shutil.rmtree(work)
     return [Growth("preprocess", "s", counts, tuple(costs))]
@@ -153,11 +153,12 @@ def _note(videos: int, frames: int) -> str:
 
 def _profiled(row: Row, data: Dataset, output: Path) -> Row:
     """Add to the note where the time of the stage goes when a single process does all of it."""
-    found = shares(lambda: _stage(data, output, "uint8", "--workers", "1"))
+    found = shares(lambda: run_stage(data, output, "uint8", "--workers", "1"))
     return replace(row, note=f"{row.note}; profile of the stage in one process: {found}")
 
 
-def _stage(data: Dataset, output: Path, dtype: str, *more: str) -> None:
+def run_stage(data: Dataset, output: Path, dtype: str, *more: str) -> None:
+    """Run the stage over a dataset; ``more`` are further options."""
     words = ["--model", _CARD, *data.paths, "--output", str(output), "--dtype", dtype, "--force", "--quiet", *more]
     with contextlib.redirect_stdout(io.StringIO()):
         code = preprocess(words)
@@ -165,7 +166,9 @@ def _stage(data: Dataset, output: Path, dtype: str, *more: str) -> None:
         raise RuntimeError(f"preprocess {' '.join(words)}: exit code {code}")
 
 
-def _rate(frames: int, run: Callable[[], None]) -> Callable[[], float]:
+def rate_of(frames: int, run: Callable[[], None]) -> Callable[[], float]:
+    """Return what measures frames per second of a run."""
+
     def measure() -> float:
         start = time.perf_counter()
         run()
@@ -174,7 +177,7 @@ def _rate(frames: int, run: Callable[[], None]) -> Callable[[], float]:
     return measure
 
 
-def _write_videos(root: Path, kind: _Kind, count: int, frames: int) -> List[Path]:
+def write_videos(root: Path, kind: Kind, count: int, frames: int) -> List[Path]:
     """Encode JPEG frames like those of the other rows."""
     import av
     from PIL import Image

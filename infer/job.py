@@ -90,10 +90,19 @@ def read_model(folder: Path) -> CompiledRecord:
         raise RequestError(
             f"has {len(record.inputs)} inputs, batches feed one",
             folder / record.file,
-            "a graph that takes labels was exported with export.batch_accuracy: export without it, and let "
-            "python -m postprocess --batch-accuracy N count",
+            _several_inputs(record),
         )
     return record
+
+
+def _several_inputs(record: CompiledRecord) -> str:
+    """Return what to do about a model of several inputs: labels beside clips, or two pathways."""
+    if all(len(spec.shape) >= 4 for spec in record.inputs):
+        return "a graph of two pathways: cut the slow one from the fast one inside the graph, and convert that"
+    return (
+        "a graph that takes labels was exported with export.batch_accuracy: export without it, and let "
+        "python -m postprocess --batch-accuracy N count"
+    )
 
 
 def _check_gear(record: CompiledRecord, batch: int, model: Path) -> None:

@@ -64,7 +64,7 @@ def check(card: Card) -> None:
             "--set scores.activation=none, or --set export.softmax=false",
         )
     _check_clips(card)
-    check_views(card)
+    check_views(card.transform, card.path)
     _check_shapes(card)
 
 
@@ -96,11 +96,11 @@ def _check_sizes(card: Card) -> None:
 
 def _check_clips(card: Card) -> None:
     clips, several = card.clips, card.input.of_videos
-    check_sampling(card)
+    check_sampling(clips, card.dataset.rate, card.path)
     if clips.start != "even" and clips.count > 1 and clips.sampler in ("consecutive", "spread"):
         raise RequestError(f"clips.count is {clips.count}, which takes clips.start even, not {clips.start}", card.path)
     where = "fold KT" if card.input.fold else f"layout {card.input.layout}"
-    if several and (not views_per_video(card) or clips.max_clips):
+    if several and (not views_per_video(card.clips, card.transform) or clips.max_clips):
         raise RequestError(
             f"input.{where} takes the same number of clips of every video",
             card.path,
@@ -121,7 +121,7 @@ def _check_shapes(card: Card) -> None:
         )
     channels = len(transform.mean)
     expected = {
-        "K": views_per_video(card),
+        "K": views_per_video(card.clips, card.transform),
         "C": channels,
         "T": card.clips.frames,
         "H": transform.size,

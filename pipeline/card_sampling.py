@@ -7,12 +7,10 @@ hence the names.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Dict, FrozenSet, Tuple
+from typing import Dict, FrozenSet, Tuple
 
+from clip2om.pipeline.card_parts import Clips
 from clip2om.pipeline.errors import RequestError
-
-if TYPE_CHECKING:
-    from clip2om.pipeline.card import Card, Clips
 
 BEYOND = ("loop", "repeat-last", "hold", "zero")
 # What later keys have where a card does not name them.
@@ -92,56 +90,55 @@ def views_of(clips: Clips) -> int:
     return clips.count * (2 if clips.twice else 1)
 
 
-def check_sampling(card: Card) -> None:
-    """Refuse keys that the sampler does not take, and values that it cannot use.
+def check_sampling(clips: Clips, source_rate: float, where: str) -> None:
+    """Refuse keys that the sampler does not take, and values that it cannot use; ``where`` is the card.
 
     Raises:
         RequestError: naming the key.
     """
-    clips, kind = card.clips, KINDS[card.clips.sampler]
+    kind = KINDS[clips.sampler]
     for key, default in _DEFAULTS.items():
         if getattr(clips, key) != default and key not in kind.takes:
             users = ", ".join(name for name, other in KINDS.items() if key in other.takes)
             raise RequestError(
                 f"clips.{key} is {getattr(clips, key)!r}, which sampler {clips.sampler} does not know",
-                card.path,
+                where,
                 f"leave it out, or take one of: {users}",
             )
     for key, value in (("interval", clips.interval), ("positions", clips.positions)):
         if not 1 <= value <= 1 << 16:
-            raise RequestError(f"clips.{key} is {value}, expected 1 to {1 << 16}", card.path)
-    for key, rate in (("clips.rate", clips.rate), ("dataset.rate", card.dataset.rate)):
+            raise RequestError(f"clips.{key} is {value}, expected 1 to {1 << 16}", where)
+    for key, rate in (("clips.rate", clips.rate), ("dataset.rate", source_rate)):
         if not (rate == 0 or 0.01 <= rate <= 1000):
-            raise RequestError(f"{key} is {rate}, expected 0.01 to 1000 frames per second", card.path)
+            raise RequestError(f"{key} is {rate}, expected 0.01 to 1000 frames per second", where)
     if kind.rate and not clips.rate:
         raise RequestError(
             f"sampler {clips.sampler} takes clips.rate, the frames per second that clips.interval is meant at",
-            card.path,
+            where,
             "--set clips.rate=30 is the libraries' own",
         )
     if kind.most and clips.count > kind.most:
-        raise RequestError(f"clips.count is {clips.count}, sampler {clips.sampler} takes {kind.most}", card.path)
-    _check_special(card)
+        raise RequestError(f"clips.count is {clips.count}, sampler {clips.sampler} takes {kind.most}", where)
+    _check_special(clips, where)
 
 
-def _check_special(card: Card) -> None:
-    clips = card.clips
+def _check_special(clips: Clips, where: str) -> None:
     dense: Tuple[str, ...] = ("mmaction2-dense", "segments-dense")
     if clips.sampler in dense and max(clips.count, clips.frames if clips.sampler == dense[1] else 1) > (
         clips.span or 64
     ):
         raise RequestError(
-            f"a dense sampler has {clips.span or 64} frames to choose from", card.path, "take fewer frames or clips"
+            f"a dense sampler has {clips.span or 64} frames to choose from", where, "take fewer frames or clips"
         )
     if clips.sampler == "mmaction2-1x" and clips.twice and clips.count == 1 and clips.frames > 1:
-        raise RequestError("clips.twice with one clip divides by zero in mmaction2 1.x", card.path, "leave it out")
+        raise RequestError("clips.twice with one clip divides by zero in mmaction2 1.x", where, "leave it out")
     if clips.sampler == "mmaction2-1x" and clips.twice and clips.rate:
-        raise RequestError("clips.twice and clips.rate do not go together", card.path, "leave one of them out")
+        raise RequestError("clips.twice and clips.rate do not go together", where, "leave one of them out")
     if clips.sampler == "mmaction2-untrimmed" and not 1 <= clips.stride <= 1 << 16:
-        raise RequestError(f"clips.stride is {clips.stride}, expected 1 or more", card.path)
+        raise RequestError(f"clips.stride is {clips.stride}, expected 1 or more", where)
     if clips.sampler == "torchvision" and clips.beyond not in ("", "hold"):
         raise RequestError(
             f"clips.beyond is {clips.beyond!r}: torchvision skips a video without a whole clip; hold repeats its end",
-            card.path,
+            where,
             "leave it out, or --set clips.beyond=hold",
         )

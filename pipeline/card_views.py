@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Dict, List, Set, Tuple
+from typing import Dict, List, Set, Tuple
 
+from clip2om.pipeline.card_parts import Clips, Transform
 from clip2om.pipeline.card_sampling import views_of
 from clip2om.pipeline.errors import RequestError
-
-if TYPE_CHECKING:
-    from clip2om.pipeline.card import Card, Transform
 
 KERNELS = ("pil-bilinear", "cv2-linear", "torch-linear", "torch-linear-float")
 AVERAGING = ("mean", "largest", "votes")
@@ -66,9 +64,9 @@ def view_order(transform: Transform, clips: int) -> List[Tuple[int, int]]:
     return [(clip, crop) for clip in range(clips) for crop in range(crops)]
 
 
-def views_per_video(card: Card) -> int:
+def views_per_video(clips: Clips, transform: Transform) -> int:
     """Return how many views every video has, 0 where that depends on the video."""
-    return views_of(card.clips) * len(crop_names(card.transform))
+    return views_of(clips) * len(crop_names(transform))
 
 
 def chosen_views(transform: Transform, clips: int, views: int) -> List[Tuple[int, int]]:
@@ -85,23 +83,21 @@ def chosen_views(transform: Transform, clips: int, views: int) -> List[Tuple[int
     return [view for view in view_order(transform, clips) if view in taken]
 
 
-def check_views(card: Card) -> None:
+def check_views(transform: Transform, where: str) -> None:
     """Refuse a crop that the resize does not fit, and a kernel that the dtype cannot hold.
 
     Raises:
         RequestError: naming the key.
     """
-    transform, kind = card.transform, KINDS[card.transform.crop]
+    kind = KINDS[transform.crop]
     if kind.flush and (transform.rule != "short" or transform.resize != transform.size):
         raise RequestError(
             f"transform.crop {transform.crop} takes frames whose shorter side is the crop's, not {transform.resize} "
             f"by rule {transform.rule} for {transform.size}",
-            card.path,
+            where,
             f"--set transform.resize={transform.size}",
         )
     if transform.rounding == "ratio" and transform.rule != "short":
-        raise RequestError("transform.rounding ratio goes with rule short", card.path, "--set transform.rule=short")
+        raise RequestError("transform.rounding ratio goes with rule short", where, "--set transform.rule=short")
     if transform.flip and kind.mirrored:
-        raise RequestError(
-            f"transform.crop {transform.crop} has the mirror images already", card.path, "leave flip out"
-        )
+        raise RequestError(f"transform.crop {transform.crop} has the mirror images already", where, "leave flip out")

@@ -61,9 +61,11 @@ def preprocess(args: argparse.Namespace) -> int:
     """Make the batches that ``args`` ask for, or show the plan; what is up to date is kept."""
     from clip2om.pipeline import cards
     from clip2om.pipeline.artifact import folder_lock
+    from clip2om.pipeline.card_views import crop_names
     from clip2om.pipeline.errors import RequestError
     from clip2om.pipeline.places import build_folder
     from clip2om.preprocess.annotations import find_annotation, limited, read_annotation
+    from clip2om.preprocess.forecast import forecast
     from clip2om.preprocess.plan import Options, make_plan
 
     console = Console("preprocess", args.quiet)
@@ -93,6 +95,7 @@ def preprocess(args: argparse.Namespace) -> int:
     plan = make_plan(card, limited(annotation, args.limit), options)
     folder = Path(args.output or build_folder(card.name) / "batches")
     _announce(plan, folder, console)
+    console.say(f"work: {forecast(plan, len(crop_names(card.transform)))}")
     for note in plan.notes[:_LISTED]:
         console.warn(note)
     if args.dry_run:

@@ -191,7 +191,7 @@ def _check(tensor: TensorSpec, options: Options) -> None:
 
 def _check_views(card: Card, tensor: TensorSpec, options: Options) -> None:
     """Refuse a protocol that the layout cannot hold, and views that there are not."""
-    views = views_per_video(card)
+    views = views_per_video(card.clips, card.transform)
     if options.views and (card.input.of_videos or (views and options.views > views)):
         what = f"{views} of them" if views else f"{tensor.clips_per_item} of them in an item"
         raise RequestError(f"every video has {what} for {tensor}, all of which count", "--views", "leave --views out")

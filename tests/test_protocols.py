@@ -176,6 +176,62 @@ def test_all_views_of_a_video_are_one_item(root: Path, tmp_path: Path, average: 
     _expect(tmp_path, manifest, _logits(tmp_path, manifest, weights, 3 if average else 1))
 
 
+_CLIPS = {
+    "slowfast, its slow path cut in the graph": (
+        *("clips.sampler=mmaction2-0x", "clips.interval=2", "clips.count=2", "transform.crop=mmaction2-three"),
+        "input.layout=NCTHW",
+    ),
+    "x3d": (
+        *("clips.sampler=mmaction2-1x", "clips.rate=30", "clips.interval=3", "clips.count=2", "dataset.rate=25"),
+        *("transform.crop=mmaction2-three", "input.layout=NCTHW"),
+    ),
+    "timesformer": (
+        *("clips.sampler=pyslowfast", "clips.rate=30", "clips.interval=2", "dataset.rate=30", "input.layout=NTCHW"),
+        *("transform.crop=pyslowfast-three", "transform.rounding=ratio", "transform.kernel=torch-linear-float"),
+    ),
+}
+
+
+@pytest.mark.parametrize("network", _CLIPS)
+def test_networks_of_clips(root: Path, tmp_path: Path, network: str) -> None:
+    slow = network.startswith("slowfast")
+    first = [4, 3] if "NTCHW" in " ".join(_CLIPS[network]) else [3, 4]
+    sets = [*_CLIPS[network], "input.fold=", f"input.shape={[*first, SIZE, SIZE]}", "atc.input_format=NCDHW"]
+    manifest = _batches(root, tmp_path, *sets)
+    weights = _clip_graph(tmp_path / "net.onnx", [2, *first, SIZE, SIZE], slow)
+    found = _chain(root, tmp_path, "cpu", "openvino", *sets)
+    views = 3 if network == "timesformer" else 6
+    assert (found["view"]["top-1"]["total"], found["clip"]["top-1"]["total"]) == (5 * views, 5 * views // 3)
+    values = np.stack([np.fromfile(tmp_path / "batches" / file.name, np.float32) for file in manifest.files])
+    clips = values.reshape(len(values) * 2, *first, SIZE, SIZE).astype(np.float64)
+    shown = clips[:, :, [0, 2]] if slow else clips
+    logits = (shown.reshape(len(shown), -1) @ weights).reshape(len(values), 2, CLASSES)
+    rows = [np.stack([logits[clip.file, clip.slot] for clip in video.slots()]) for video in manifest.videos]
+    _expect(tmp_path, manifest, rows)
+
+
+def _clip_graph(path: Path, shape: List[int], slow: bool) -> np.ndarray:
+    """Write a linear network of clips, with ``slow`` of every second frame alone; return its weights."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    inputs = int(np.prod(shape[1:])) // (2 if slow else 1)
+    weights = np.random.default_rng(2).normal(0, 1, (inputs, CLASSES)).astype(np.float32) / SIZE
+    constants = {"w": weights, "flat": np.array([shape[0], -1]), "every": np.array([0, 2])}
+    cut = [helper.make_node("Gather", ["input", "every"], ["slow"], axis=2)] if slow else []
+    nodes = [
+        *cut,
+        helper.make_node("Reshape", ["slow" if slow else "input", "flat"], ["x"]),
+        helper.make_node("MatMul", ["x", "w"], ["output"]),
+    ]
+    given = helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)
+    made = helper.make_tensor_value_info("output", TensorProto.FLOAT, [shape[0], CLASSES])
+    used = [name for name in constants if slow or name != "every"]
+    graph = helper.make_graph(nodes, "clips", [given], [made], [numpy_helper.from_array(constants[n], n) for n in used])
+    opset = helper.make_opsetid("", 11)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=6), str(path))
+    return weights
+
+
 def test_what_does_not_fold_is_refused(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for sets, words in (
         (["input.layout=NTCHW"], "has an axis for them"),

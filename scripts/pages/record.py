@@ -52,6 +52,10 @@ def _transform(run: Run) -> Optional[str]:
     mean, std = (", ".join(f"{value:g}" for value in values) for values in (found.mean, found.std))
     centre = f"mean volume {found.mean_volume[:12]}" if found.mean_volume else f"mean ({mean}), std ({std})"
     clips = f"stride {found.stride}" if found.sampler == "windows" else f"{found.count} clips, start {found.start}"
+    clips += f", interval {found.interval}" if found.interval > 1 else ""
+    clips += f", at {found.rate:g} frames/s" if found.rate else ""
+    # Not the protocol's: whoever reads the page is to know.
+    clips += f"; {found.views} views of each video (--views)" if found.views else ""
     return (
         f"{found.decoder}; resize {side} {found.kernel}, crop {found.crop} {found.size}, {found.color}, "
         f"scale {found.scale:g}, {centre}; {found.sampler}, {found.frames} frames, {clips}"

@@ -81,7 +81,7 @@ def _stream(args: argparse.Namespace) -> int:
     record = read_model(compiled)
     options = Options(arithmetic(args.precision, record, compiled), args.streams, args.requests)
     plan = _plan(args, card, record, compiled)
-    _announce(plan, console)
+    _announce(plan, card, console)
     for note in plan.notes[:_LISTED]:
         console.warn(note)
     with folder_lock(output):
@@ -140,12 +140,16 @@ def _plan(args: argparse.Namespace, card: Card, record: CompiledRecord, compiled
     return plan
 
 
-def _announce(plan: Plan, console: Console) -> None:
+def _announce(plan: Plan, card: Card, console: Console) -> None:
+    from clip2om.pipeline.card_views import crop_names
+    from clip2om.preprocess.forecast import forecast
+
     subset = plan.annotation.subset
     console.say(
         f"{len(plan.videos)} of {len(plan.annotation.entries)} videos ({subset}), {plan.clips} clips, "
         f"{len(plan.files)} batches of {plan.tensor}"
     )
+    console.say(f"work: {forecast(plan, len(crop_names(card.transform)))}")
 
 
 def _carry_out(

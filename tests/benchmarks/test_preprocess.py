@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clip2om.benchmarks.inputs import dataset, write_frames
-from clip2om.benchmarks.preprocess import _KINDS, _write_videos, disk_row, video_rows
+from clip2om.benchmarks.preprocess import KINDS, disk_row, video_rows, write_videos
 from clip2om.benchmarks.preprocess_baselines import plain_loop
 from clip2om.benchmarks.row import Scale
 from clip2om.preprocess.__main__ import main as preprocess
@@ -37,8 +37,8 @@ def test_rows_of_video_files(tmp_path: Path) -> None:
 
 
 def test_videos_are_as_large_as_those_of_datasets(tmp_path: Path) -> None:
-    for kind, (least, most) in zip(_KINDS, ((1900, 5800), (1800, 3900))):
-        (path,) = _write_videos(tmp_path / kind.suffix, kind, 1, 94)
+    for kind, (least, most) in zip(KINDS, ((1900, 5800), (1800, 3900))):
+        (path,) = write_videos(tmp_path / kind.suffix, kind, 1, 94)
         assert least < path.stat().st_size / 94 < most, kind.name
 
 

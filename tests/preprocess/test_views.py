@@ -247,6 +247,16 @@ def test_a_protocol_that_a_layout_cannot_hold_is_refused(small: SmallSet, capfd:
         assert words in capfd.readouterr().err
 
 
+def test_the_work_is_told_before_it_starts(small: SmallSet, capfd: pytest.CaptureFixture[str]) -> None:
+    words = [word for word in _THREE if word != "--quiet"]
+    assert main([str(word) for word in small.args(*words, "--dry-run")]) == 0
+    told = capfd.readouterr().err
+    # Two clips of 8 frames of each of four videos: 4 to 11 and 10 to 17.
+    assert "work: 56 frames to decode, 56 to resize once, 3 crops of each; 24 views (6 a video)" in told
+    assert "3 executions of 10" in told
+    assert not small.output.exists()
+
+
 def test_a_folder_of_one_frame_gives_its_views(small: SmallSet, tmp_path: Path) -> None:
     small.add("video_9", "run", 9, count=1)
     assert main([str(word) for word in small.args(*_THREE)]) == 0
