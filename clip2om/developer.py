@@ -78,7 +78,7 @@ def _test_pytorch(values: Values) -> int:
     if os.environ.get("CI"):
         install(_BROWSER, "chromedriver", "the tests of the pages")
         install(_VIDEO, "ffmpeg", "the comparison of odd videos with the ffmpeg tool")
-    jobs = ["-n", values.one("JOBS", "auto"), "--maxprocesses", "8", "--dist", "loadfile"]
+    jobs = ["-n", values.one("JOBS", "auto"), "--maxprocesses", "8", "--dist", "loadfile", "--no-loadscope-reorder"]
     return _pytest(values, "torch-all", [*jobs, "--junitxml", "build/tests/pytorch.xml"])
 
 

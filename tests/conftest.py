@@ -7,9 +7,10 @@ collected where that framework is installed; all others need PyTorch's environme
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Dict, List, Optional
 
 import pytest
 
@@ -31,6 +32,18 @@ def pytest_configure() -> None:
 def pytest_ignore_collect(collection_path: Path) -> Optional[bool]:
     """Leave out the tests of frameworks that are not installed."""
     return True if collection_path in _left_out() else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
+    """Start with the files of the most slow tests, then with those of the most tests.
+
+    A process takes a whole file: a long one that begins last runs alone while the other processes wait. xdist's own
+    order (``--no-loadscope-reorder`` leaves ours) knows the number of a file's tests alone.
+    """
+    tests = Counter(item.path for item in items)
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: (-slow[item.path], -tests[item.path]))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -123,6 +123,7 @@ def test_stages_run_from_an_empty_folder_and_build_there(installed: str, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["build"]
 
 
+@pytest.mark.slow
 def test_the_front_end_runs_the_chain_in_an_empty_folder(installed: str, tmp_path: Path) -> None:
     command = str(Path(installed).with_name("clip2om"))
     assert _run(command, tmp_path, "--version").stdout == f"clip2om {clip2om.__version__}\n"

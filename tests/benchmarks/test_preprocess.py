@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from clip2om.benchmarks.inputs import dataset, write_frames
 from clip2om.benchmarks.preprocess import KINDS, disk_row, video_rows, write_videos
 from clip2om.benchmarks.preprocess_baselines import plain_loop
@@ -26,6 +28,7 @@ def test_plain_loop_writes_the_stages_per_video_files(tmp_path: Path) -> None:
     assert len(ours) == 2
 
 
+@pytest.mark.slow
 def test_rows_of_video_files(tmp_path: Path) -> None:
     rows = video_rows(Scale(tmp_path, quick=True, rounds=1))
     assert [len(row.ours) for row in rows] == [1, 1, 1, 1]

@@ -60,6 +60,7 @@ def _selftest(build: Path, output: Path, *args: object, **knobs: object) -> Resu
     return Result(done, output)
 
 
+@pytest.mark.slow
 def test_host_with_an_npu_passes(build: Path, tmp_path: Path) -> None:
     violations = tmp_path / "violations"
     done = _selftest(build, tmp_path / "npu", soc="Ascend310P3", devices=2, violations=violations)
