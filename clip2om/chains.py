@@ -66,7 +66,8 @@ class Chain:
         if len(names) == 2:
             between = target.with_name(target.name + ".npz")
             self.steps.append(Step("export.checkpoint", (*words, str(source), str(between)), names[0]))
-            self.steps.append(Step("export.checkpoint", (*words, str(between), str(target)), names[1]))
+            last = Step("export.checkpoint", (*words, str(between), str(target)), names[1], uses_up=between)
+            self.steps.append(last)
         else:
             home = names[0] if names else self.request.framework
             self.steps.append(Step("export.checkpoint", (*words, str(source), str(target)), home))

@@ -34,7 +34,10 @@ def run_step(step: Step, environments: Environments, console: Console, make: boo
     if make:
         environ[DOOR] = " ".join(f"{flag}={variable}" for flag, variable in _variables_of(step))
     signs = console if step.module in _WITHOUT_PROGRESS else None
-    return run_process([python, "-m", f"clip2om.{step.module}", *step.words], environ, console=signs)
+    code = run_process([python, "-m", f"clip2om.{step.module}", *step.words], environ, console=signs)
+    if code == 0 and step.uses_up is not None:
+        step.uses_up.unlink(missing_ok=True)
+    return code
 
 
 def _variables_of(step: Step) -> Iterator[Tuple[str, str]]:

@@ -23,6 +23,7 @@ class Step:
         makes: Record of what it makes; None for a step whose result nothing else reads.
         needs: Files and folders of the user's that it reads.
         wanted: The option that names them, for an error.
+        uses_up: File of a step before that nothing needs once this one is done.
     """
 
     module: str
@@ -31,6 +32,7 @@ class Step:
     makes: Optional[Path] = None
     needs: Tuple[Path, ...] = ()
     wanted: str = ""
+    uses_up: Optional[Path] = None
 
     def option(self, flag: str) -> str:
         """Return the value of one of its options; empty where it has none."""

@@ -22,6 +22,7 @@ ARGUMENTS: Dict[str, List[str]] = {
     "scripts.annotate": ["hmdb51", "{tmp}", "{tmp}", "{tmp}/out"],
     "scripts.card": ["{tmp}/save.pth"],
     "scripts.compare": ["{tmp}", "{tmp}"],
+    "scripts.fuse": ["{tmp}", "{tmp}"],
     "scripts.demo_dataset": ["{tmp}"],
     "scripts.drift": ["--against", "{tmp}"],
     "scripts.explain": ["E10016"],
