@@ -230,11 +230,11 @@ def test_weights_of_gluoncv_name_a_card_and_the_framework(tmp_path):
 @pytest.mark.parametrize(
     ("name", "entries"),
     [
-        ("preresnet", ("model.arguments.depth=200", "model.classes=400")),
-        ("wideresnet", ("model.arguments.stem_width=64", "model.classes=400")),
+        ("preresnet", ("model.depth=200", "model.classes=400")),
+        ("wideresnet", ("model.stem_width=64", "model.classes=400")),
         (
             "resnext",
-            ("model.arguments.stem_width=64", "clips.frames=64", "clips.stride=64", "input.shape=[3,64,112,112]"),
+            ("model.stem_width=64", "clips.frames=64", "clips.stride=64", "input.shape=[3,64,112,112]"),
         ),
         ("densenet", ("model.classes=400",)),
     ],
