@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import sysconfig
@@ -55,7 +56,9 @@ def _pip(*words: str) -> None:
 
 def _run(python: str, folder: Path, *words: object) -> subprocess.CompletedProcess:
     command = [python, *map(str, words)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    # make's tests have the checkout on their path.
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=300)
 
 
 def _metadata(wheel: Path) -> Message:
