@@ -13,6 +13,7 @@ from typing import Any, Dict
 import torch
 from torch import Tensor, nn
 
+from clip2om.export.pytorch.convmodule import Head
 from clip2om.export.pytorch.family import Clip, Family, State
 from clip2om.export.pytorch.residual import WIDTHS, scaled
 
@@ -84,18 +85,6 @@ class Backbone(nn.Module):
 
     def _pools(self) -> nn.Sequential:
         return nn.Sequential(self.pool1, self.pool2, self.pool3, self.pool4, self.pool5)
-
-
-class Head(nn.Module):
-    """The classifier."""
-
-    def __init__(self, in_width: int, classes: int) -> None:
-        super().__init__()
-        self.fc_cls = nn.Linear(in_width, classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map float (N, in_width) to (N, classes)."""
-        return self.fc_cls(x)
 
 
 class C3d(nn.Module):
